@@ -1,0 +1,1 @@
+"""Judging and showing a night: statistics, metrics, plots, reports, exports."""

@@ -1,0 +1,1 @@
+"""From a recording to a corrected hypnogram that says how sure it is."""
