@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recordings.channels import Candidate, Montage
+from recordings.channels import TARGETS, Candidate, Montage
 from recordings.ingest import NightSignals, read_view
 from recordings.views import View
 
 from nights.hypnogram import Hypnogram
 from nights.stages import STAGES
-from recordings.recording import Recording, RecordingError
+from recordings.recording import Recording
 
 FLAT_UV = 0.05  # an EEG epoch whose standard deviation is below this holds no EEG (amplifier noise)
 
@@ -112,11 +112,7 @@ class SignalStager(Stager):
     ) -> Reading:
         """Resolve the channels, print nothing, read them through the view."""
         montage = self.montage(recording, overrides, vote=vote)
-        signals = read_view(recording, self.view, montage=montage)
-        if not signals.n_epochs:
-            seconds = f"{recording.duration_s:g} s"
-            raise RecordingError(f"{recording.path.name}: {seconds} long, shorter than one epoch")
-        return Reading(recording, montage, signals)
+        return Reading(recording, montage, read_view(recording, self.view, montage=montage))
 
 
 def stage(
@@ -169,11 +165,16 @@ def stage_reading(reading: Reading, stager: Stager) -> StagedNight:
 
 def _nothing_recorded(signals: NightSignals) -> np.ndarray:
     """Return bool (E,): epochs in a gap, or with every EEG lead flat."""
-    eeg = [signals.signals[c.target] for c in signals.channels if c.kind == "eeg"]
+    eeg = list(derivations(signals, "eeg").values())
     if not eeg:
         return signals.unscored
     flat = np.all([lead.std(axis=1) < FLAT_UV for lead in eeg], axis=0)
     return signals.unscored | flat
+
+
+def derivations(signals: NightSignals, kind: str) -> dict[str, np.ndarray]:
+    """Return {target: epochs (E, S)} of the channels of one kind (`eeg`, `eog`, `emg`)."""
+    return {t: x for t, x in signals.signals.items() if TARGETS[t].kind == kind}
 
 
 def load_stager(name: str, *, device: str = "auto") -> Stager:

@@ -17,8 +17,8 @@ from recordings.views import VIEWS
 
 from nights.stages import STAGES
 from recordings.recording import Recording, RecordingError
-from staging.derivations import choose_derivations, derivations
-from staging.stage import Reading, SignalStager
+from staging.derivations import choose_derivations
+from staging.stage import Reading, SignalStager, derivations
 
 RATE_HZ = 100  # the rate of YASA's features; the view delivers it, so nothing is resampled twice
 MIN_EPOCHS = 10  # YASA asks for five minutes: its features are scaled by the recording itself
