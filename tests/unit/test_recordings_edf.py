@@ -151,7 +151,7 @@ def test_marks_that_contradict_a_continuous_file_are_set_aside(tmp_path, rng):
 
 def test_rounded_onsets_are_no_pauses(tmp_path, rng):
     third = [round(i / 3, 3) for i in range(30)]
-    x = {"x": (rng.normal(0, 1, 300), 30)}
+    x = {"x": (rng.normal(0, 1, 300), 10 / Fraction("0.333333"))}
     path = write_edf(tmp_path / "a.edf", x, record_s="0.333333", record_onsets_s=third, plus=True)
     assert EdfRecording(path).gaps == ()
 
