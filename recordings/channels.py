@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -222,17 +222,17 @@ def resolve(
         If an override names a channel the file does not have, or one that is dead.
     """
     _check_targets([*wanted, *(overrides or {})])
-    finder = _Literal(recording) if candidates is not None else _Canonical(recording)
-    table: Mapping[str, Sequence[Candidate]] = GENERIC if candidates is None else candidates
+    finder = _Canonical(recording) if candidates is None else _Literal(recording)
     choices = []
     for target in wanted:
         if overrides is not None and target in overrides:
             choices.append(_overridden(recording, target, overrides[target]))
             continue
-        tried = list(table.get(target, ()))
+        tried = (GENERIC if candidates is None else candidates).get(target, ())
         if as_recorded:
-            single = [label for label in tried if isinstance(label, str)]
-            tried = sorted(single, key=lambda label: is_referenced(canonical_name(label)))
+            tried = [label for label in tried if isinstance(label, str)]
+        if as_recorded and candidates is None:
+            tried = sorted(tried, key=lambda label: "-" in label)
         choices.append(_first(recording, finder, TARGETS[target], tried))
     return Montage(tuple(choices))
 
@@ -357,11 +357,15 @@ class _Literal:
             self.exact.setdefault(label, []).append(channel.position)
             self.folded.setdefault(label.casefold(), []).append(channel.position)
 
-    def __call__(self, label: str) -> list[int]:
+    def find(self, label: str) -> list[int]:
         """Return the positions that go by `label`."""
         plain = _plain(label)
         folded = self.folded.get(plain.casefold(), [])
         return self.exact.get(plain) or (folded if len(folded) == 1 else [])
+
+    def missing(self, target: str, tried: Sequence[Candidate]) -> str:
+        """Say what was looked for in vain."""
+        return f"not found; tried {', '.join(map(_text, tried))}" if tried else "none is named"
 
 
 class _Canonical:
@@ -370,9 +374,13 @@ class _Canonical:
     def __init__(self, recording: Recording) -> None:
         self.names = canonical_names(recording.labels)
 
-    def __call__(self, name: str) -> list[int]:
+    def find(self, name: str) -> list[int]:
         """Return the positions whose label means `name`."""
         return [position for position, found in enumerate(self.names) if found == name]
+
+    def missing(self, target: str, tried: Sequence[Candidate]) -> str:
+        """Say that the labels do not speak of the target."""
+        return f"no label of the file means {target}"
 
 
 def _plain(label: str) -> str:
@@ -382,7 +390,7 @@ def _plain(label: str) -> str:
 
 def _first(
     recording: Recording,
-    finder: Callable[[str], list[int]],
+    finder: _Literal | _Canonical,
     target: Target,
     candidates: Sequence[Candidate],
 ) -> Choice:
@@ -390,12 +398,11 @@ def _first(
     passed_over: dict[str, None] = {}
     for candidate in candidates:
         labels = (candidate,) if isinstance(candidate, str) else candidate
-        places = [_usable(recording, finder(label), target, passed_over) for label in labels]
+        places = [_usable(recording, finder.find(label), target, passed_over) for label in labels]
         if all(place is not None for place in places):
             return _choice(recording, target.name, places, list(passed_over))
     reasons = "; ".join(passed_over)
-    tried = ", ".join(_text(candidate) for candidate in candidates) or "nothing is named for it"
-    how = f"not usable: {reasons}" if reasons else f"not found; tried {tried}"
+    how = f"not usable: {reasons}" if reasons else finder.missing(target.name, candidates)
     return Choice(target.name, None, None, how, False)
 
 
@@ -461,7 +468,7 @@ def _named_places(recording: Recording, wanted: Candidate) -> list[int]:
         number = re.fullmatch(r"\s*#(\d+)\s*", label)
         if number:
             return [int(number[1])] if int(number[1]) < len(recording.channels) else []
-        return literal(label)[:1]
+        return literal.find(label)[:1]
 
     if isinstance(wanted, str) and place(wanted):
         return place(wanted)

@@ -55,11 +55,21 @@ class Response:
         ValueError
             If a high-pass edge is above the Nyquist frequency: nothing would be left.
         """
+        if refusal := self.refusal(rate_hz):
+            raise ValueError(refusal)
         total = np.ones(min(n, n_target) // 2 + 1)
         for name, *numbers in self.factors:
             size, rate = (n_target, target_hz) if name == "mne_fir" else (n, rate_hz)
             total *= _DESIGNS[name](size, float(rate), *numbers)[: len(total)]
         return total
+
+    def refusal(self, rate_hz: Fraction) -> str:
+        """Say why a signal sampled at `rate_hz` has nothing in the band; empty when it has."""
+        for name, *numbers in self.factors:
+            low_hz = numbers[-2]
+            if name != "fir2_stop" and low_hz is not None and low_hz >= rate_hz / 2:
+                return f"sampled at {float(rate_hz):g} Hz, it holds nothing above {low_hz:g} Hz"
+        return ""
 
     def overlap_s(self, rate_hz: Fraction, target_hz: Fraction) -> float:
         """Return the seconds at each side of a block that its edges can spoil."""
@@ -122,10 +132,7 @@ def _edges(
     rate_hz: float, low_hz: float | None, high_hz: float | None
 ) -> tuple[float | tuple[float, float], str]:
     """Return the edges that exist at this rate, and the kind of filter they make."""
-    nyquist = rate_hz / 2
-    if low_hz is not None and low_hz >= nyquist:
-        raise ValueError(f"sampled at {rate_hz:g} Hz, nothing is left above {low_hz:g} Hz")
-    if high_hz is not None and high_hz >= nyquist:
+    if high_hz is not None and high_hz >= rate_hz / 2:
         high_hz = None
     if low_hz is not None and high_hz is not None:
         return (low_hz, high_hz), "bandpass"

@@ -61,7 +61,8 @@ def filter_resample(
     n_total = math.ceil(len(x) * target_hz / rate_hz)
     starts, rests = plan.blocks(math.ceil(n_total / plan.hop))
     offset = x[:: 1 + len(x) // 4096].mean()  # a constant only meets the gain at 0 Hz
-    padded = _extended(x - offset, -starts[0], max(0, starts[-1] + plan.n_in - len(x)))
+    padded = _extended(x, -starts[0], max(0, starts[-1] + plan.n_in - len(x)))
+    padded -= offset
     windows = np.lib.stride_tricks.sliding_window_view(padded, plan.n_in)
     kept = np.empty((len(starts), plan.hop), dtype=np.float32)
     for at in range(0, len(starts), BATCH):
