@@ -29,7 +29,6 @@ WORDS: StageMap = {
     **dict.fromkeys(("R", "REM", "REM sleep", "Stage R", "Stage REM"), R),
     **dict.fromkeys(("?", "U", "L", "M", "MT", "MVT", "Movement", "Movement time"), UNSCORED),
     **dict.fromkeys(("Unscored", "Unscorable", "Unknown", "UnknownStage", "No Stage"), UNSCORED),
-    **dict.fromkeys(("Artefact", "Artifact", "Indeterminate", "Undefined"), UNSCORED),
 }
 AASM_CODES: StageMap = {"0": W, "1": N1, "2": N2, "3": N3, "4": R}
 # Rechtschaffen and Kales 1968: stage 4 is N3, REM is written 5, movement 6 and unscored 9.
@@ -44,7 +43,11 @@ _EAR_EEG: StageMap = {"1": W, "2": R, "3": N1, "4": N2, "5": N3}  # 6-9: artefac
 # By the name under which a data set's recipe asks for it.
 STAGE_MAPS: dict[str, StageMap] = {
     "words": WORDS,
-    "words_and_rk": {**WORDS, **RK_CODES},  # letters beside digits: the digits are R&K stages
+    "words_and_rk": {  # letters beside digits: the digits are R&K stages
+        **WORDS,
+        **RK_CODES,
+        **dict.fromkeys(("A", "Artefact", "Artifact", "Indeterminate", "Undefined"), UNSCORED),
+    },
     "aasm": AASM_CODES,
     "rk": RK_CODES,
     "edfplus": EDFPLUS,

@@ -24,7 +24,7 @@ class Event(NamedTuple):
     text: str = ""
 
 
-# Compared by letters and digits alone: case, blanks, dashes and what stands in brackets do not count.
+# Letters and digits alone are compared: case, blanks, dashes and text in brackets do not count.
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "obstructive_apnea": (
         *("Obstructive apnea", "apnea_obstructive", "Obs Apnea", "Obst. Apnea", "OA", "APNEA-O"),
@@ -153,7 +153,7 @@ def _merged(events: Sequence[Event]) -> list[tuple[float, float]]:
 
 
 def _overlaps(onset_s: float, end_s: float, hypnogram: Hypnogram) -> tuple[int, np.ndarray]:
-    """Return the first epoch a stretch touches, and its overlap in seconds with that and the next."""
+    """Return the first epoch a stretch touches, and its overlap (n,) in seconds from there on."""
     n_epochs, epoch_s = hypnogram.n_epochs, hypnogram.epoch_s
     from_s, to_s = onset_s - hypnogram.onset_s, end_s - hypnogram.onset_s
     first = int(np.clip(from_s // epoch_s, 0, n_epochs))

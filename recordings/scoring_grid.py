@@ -36,7 +36,7 @@ class Grid(NamedTuple):
     offgrid: bool = False
 
 
-def unwrap_clock(clock_s: Sequence[float], start_s: float) -> tuple[np.ndarray, int]:
+def unwrap_clock(clock_s: Sequence[float] | np.ndarray, start_s: float) -> tuple[np.ndarray, int]:
     """Return seconds since the start of the signal for the clock times of successive lines.
 
     Parameters

@@ -15,6 +15,7 @@ import numpy as np
 from nights.stages import EPOCH_S, STAGE_MAPS, lookup_stage, stage_map
 from recordings.scoring_source import (
     NO_DATE,
+    Kind,
     Mark,
     Parsed,
     Source,
@@ -116,7 +117,8 @@ def parse_ids(source: Source, wanted: Wanted) -> Parsed | None:
         labels = [row[label] for row in rows]
         if not np.isnan(times).any() and np.isnan([number(text) for text in labels]).any():
             which = "dcsm_ids" if label else "edfplus"
-            marks = (Mark(t, d, text) for (t, d), text in zip(times, labels, strict=True))
+            kind: Kind = "stage" if label else "either"
+            marks = (Mark(t, d, text, kind) for (t, d), text in zip(times, labels, strict=True))
             return Parsed(tuple(marks), stage_map=which)
     return None
 
@@ -155,7 +157,8 @@ def parse_ucddb_epochs(source: Source, wanted: Wanted) -> Parsed | None:
     table = read_table(source, ("start_sec", "end_sec", "sleep_stage", "event_types"))
     if table is None:
         return None
-    stages, events = [], {}
+    stages: list[Mark] = []
+    events: dict[Mark, None] = {}
     for row in table.rows:
         onset = number(row["start_sec"])
         stages.append(Mark(onset, number(row["end_sec"]) - onset, row["sleep_stage"], "stage"))

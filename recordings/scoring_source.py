@@ -78,7 +78,7 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the caller asks of a parser: a column, a session, seconds per code, samples per second."""
+    """What the caller asks of a parser: column, session, seconds per code, samples per second."""
 
     column: str | None = None
     session: str | None = None
@@ -151,7 +151,7 @@ def number(text: str) -> float:
 
 
 def clock_seconds(text: str) -> float:
-    """Return the second of the day of `22:31:09`, `22.31.09`, `6.52.17`, `10:31:09 PM`, else NaN."""
+    """Return the second of the day of `22:31:09`, `6.52.17`, `10:31:09 PM`, else NaN."""
     found = _CLOCK.fullmatch(text.strip())
     if not found:
         return float("nan")
@@ -162,7 +162,7 @@ def clock_seconds(text: str) -> float:
 
 
 def date_seconds(text: str, *, month_first: bool = False) -> float:
-    """Return seconds since `NO_DATE` of `15/01/2016 22:30:00` or `2016-01-15 22:30:00`, else NaN."""
+    """Return seconds from `NO_DATE` to `15/01/2016 22:30:00` or `2016-01-15 22:30:00`, else NaN."""
     found = _DATE.fullmatch(text.strip())
     clock_s = clock_seconds(found[4]) if found else float("nan")
     if not found or np.isnan(clock_s):

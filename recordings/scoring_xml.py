@@ -1,4 +1,4 @@
-"""The two XML formats of the National Sleep Research Resource: Profusion's own, and the harmonised."""
+"""The two XML formats of sleepdata.org: Profusion's own and the harmonised one."""
 
 from __future__ import annotations
 
