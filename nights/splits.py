@@ -1,6 +1,6 @@
-"""Splits and folds that never put one person on two sides; drawn once, stored, verified when read.
+"""Splits and folds with every person on one side: drawn once, stored, verified when read.
 
-A split is a list of folds, and a fold is {part: nights}; one fold is a plain split. Nights are named
+A split is a list of folds, a fold is {part: nights}; one fold is a plain split. Nights are named
 `<DATASET>/<rec>`, and `groups` tells for each night the person (or family) that must stay together:
 `read_groups` takes it from the manifest of a store.
 """
@@ -166,6 +166,7 @@ def import_split(
     """
     taken = tuple({part: tuple(nights) for part, nights in fold.items()} for fold in folds)
     split = Split(name, taken, source)
+    _check_nights(split, groups)
     if accept_leaks:
         accepted = tuple(sorted({leak.person for leak in leaks(split, groups)}))
         split = Split(name, taken, source, accepted)
@@ -215,6 +216,17 @@ def verify(split: Split, groups: Groups) -> None:
     SplitError
         Naming what is wrong.
     """
+    _check_nights(split, groups)
+    persons = {leak.person for leak in leaks(split, groups)} - set(split.accepted)
+    if persons:
+        raise SplitError(
+            f"split {split.name!r}: {len(persons)} persons on two sides of a fold: "
+            f"{_some(sorted(persons))}"
+        )
+
+
+def _check_nights(split: Split, groups: Groups) -> None:
+    """Refuse nights that are unknown or stand twice in a fold."""
     for number, fold in enumerate(split.folds):
         nights = [night for part in fold.values() for night in part]
         if unknown := sorted(set(nights) - set(groups)):
@@ -222,12 +234,6 @@ def verify(split: Split, groups: Groups) -> None:
         if len(set(nights)) < len(nights):
             twice = sorted(night for night, n in Counter(nights).items() if n > 1)
             raise SplitError(f"split {split.name!r}, fold {number}: twice: {_some(twice)}")
-    persons = {leak.person for leak in leaks(split, groups)} - set(split.accepted)
-    if persons:
-        raise SplitError(
-            f"split {split.name!r}: {len(persons)} persons on two sides of a fold: "
-            f"{_some(sorted(persons))}"
-        )
 
 
 def leaks(split: Split, groups: Groups) -> list[Leak]:
@@ -285,6 +291,8 @@ def _person_labels(groups: Groups, labels: Mapping[str, str] | None) -> dict[str
     """Return the label of each person; without labels all have the same."""
     found: dict[str, str] = {}
     for night, person in groups.items():
+        if labels is not None and night not in labels:
+            raise ValueError(f"night {night!r} has no label")
         label = labels[night] if labels else ""
         if found.setdefault(person, label) != label:
             raise ValueError(
