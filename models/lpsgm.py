@@ -24,7 +24,7 @@ from models.published import Adapter, StateDict
 
 CHANNELS = ("F3", "F4", "C3", "C4", "O1", "O2", "E1", "E2", "Chin")  # order of the embedding
 EPOCH_SAMPLES = 3000  # 30 s at 100 Hz
-CHUNK = 128  # epochs encoded at once in inference: activations stay in the processor's cache
+CHUNK = 32  # epochs encoded at once in inference: activations stay in the processor's cache
 
 Architecture = Literal["cat_cls", "add_cls", "cat_avg", "none_cls"]
 
