@@ -68,9 +68,7 @@ def encode_night(
     return features, recorded
 
 
-def _windows_alike(
-    recorded: torch.Tensor, window: int
-) -> Iterator[tuple[list[int], torch.Tensor]]:
+def _windows_alike(recorded: torch.Tensor, window: int) -> Iterator[tuple[list[int], torch.Tensor]]:
     """Yield (channels, starts): the windows in which just these channels were ever recorded."""
     seen = recorded.unfold(0, window, 1).any(dim=-1)  # (W, C)
     kinds, kind = seen.unique(dim=0, return_inverse=True)
