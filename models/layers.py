@@ -27,7 +27,8 @@ class SelfAttention(nn.Module):
 
         `allowed` is True where the key may be seen, broadcastable to (B, heads, queries, keys).
         """
-        return self.mix(*self.qkv(x).chunk(3, dim=-1), allowed, causal=causal)
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        return self.mix(q, k, v, allowed, causal=causal)
 
     def mix(
         self,

@@ -11,20 +11,23 @@ Input: view `psg9c`, in standard deviations of the night, 100 Hz.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models import Present, Signals, StagerOutput, register
 from models.layers import SelfAttention, presence
 from models.published import Adapter, StateDict
 
 CHANNELS = ("F3", "F4", "C3", "C4", "O1", "O2", "E1", "E2", "Chin")  # order of the embedding
+BRANCH_WIDTH = 256  # features that each branch of the epoch encoder gives
 EPOCH_SAMPLES = 3000  # 30 s at 100 Hz
-CHUNK = 32  # epochs encoded at once in inference: activations stay in the processor's cache
+CHUNK = 16  # epochs encoded at once in inference: activations stay in the processor's cache
 
 Architecture = Literal["cat_cls", "add_cls", "cat_avg", "none_cls"]
 
@@ -72,66 +75,66 @@ PRESETS = {
 class Branch(nn.Module):
     """One branch of the epoch encoder: four convolutions, two poolings, mean over time."""
 
-    widths = (64, 128, 128, 256)
-
     def __init__(
-        self, stem: dict[str, int], kernel: int, pools: tuple[dict[str, int], ...], dropout: float
+        self, stem: nn.Conv1d, kernel: int, pools: tuple[nn.MaxPool1d, ...], dropout: float
     ) -> None:
         super().__init__()
-        convs = [nn.Conv1d(1, self.widths[0], **stem)]
-        for before, after in zip(self.widths, self.widths[1:], strict=False):
-            convs.append(nn.Conv1d(before, after, kernel, padding=kernel // 2))
-        self.convs = nn.ModuleList(convs)
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in self.widths)
+        widths = (stem.out_channels, 128, 128, BRANCH_WIDTH)
+        convs = [
+            nn.Conv1d(before, after, kernel, padding=kernel // 2)
+            for before, after in zip(widths, widths[1:], strict=False)
+        ]
+        self.layers = nn.ModuleList(
+            nn.Sequential(conv, nn.BatchNorm1d(conv.out_channels)) for conv in (stem, *convs)
+        )
         self.relu = nn.ReLU()
-        self.pools = nn.ModuleList(nn.MaxPool1d(**pool) for pool in pools)
+        self.pools = nn.ModuleList(pools)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Turn epochs (N, 1, T) into features (N, 256)."""
-        x = self.dropout(self.pools[0](self.relu(self._convolve(0, x))))  # (N, 64, T')
-        for layer in range(1, len(self.convs)):
-            x = self.relu(self._convolve(layer, x))
+        stem, *layers = self.layers
+        x = self.dropout(self.pools[0](self.relu(stem(x))))  # (N, 64, T')
+        for layer in layers:
+            x = self.relu(layer(x))
         return self.pools[1](x).mean(dim=-1)
-
-    def _convolve(self, layer: int, x: torch.Tensor) -> torch.Tensor:
-        """Convolve and normalise: in inference in one step, the norm folded into the weights."""
-        conv, norm = self.convs[layer], self.norms[layer]
-        if self.training or torch.is_grad_enabled():
-            return norm(conv(x))
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        bias = (conv.bias - norm.running_mean) * scale + norm.bias
-        return F.conv1d(x, conv.weight * scale[:, None, None], bias, conv.stride, conv.padding)
 
 
 class EpochEncoder(nn.Module):
     """Two-branch CNN on one epoch of one derivation: fine detail and slow waves side by side."""
 
-    width = 2 * Branch.widths[-1]
+    width = 2 * BRANCH_WIDTH
 
-    def __init__(self, dropout: float) -> None:
+    def __init__(self, dropout: float, clamp: float) -> None:
         super().__init__()
+        self.clamp = clamp
         self.fine = Branch(
-            {"kernel_size": 49, "stride": 6, "padding": 24},
+            nn.Conv1d(1, 64, 49, stride=6, padding=24),
             kernel=9,
-            pools=(
-                {"kernel_size": 8, "stride": 8, "padding": 4},
-                {"kernel_size": 4, "stride": 4, "padding": 2},
-            ),
+            pools=(nn.MaxPool1d(8, padding=4), nn.MaxPool1d(4, padding=2)),
             dropout=dropout,
         )
         self.coarse = Branch(
-            {"kernel_size": 400, "stride": 50},
+            nn.Conv1d(1, 64, 400, stride=50),
             kernel=7,
-            pools=({"kernel_size": 4, "stride": 4}, {"kernel_size": 2, "stride": 2}),
+            pools=(nn.MaxPool1d(4), nn.MaxPool1d(2)),
             dropout=dropout,
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Turn epochs (N, T) into features (N, 512)."""
-        if torch.is_grad_enabled() or len(x) <= CHUNK:
-            return torch.cat([self.fine(x[:, None]), self.coarse(x[:, None])], dim=-1)
-        return torch.cat([self(part) for part in x.split(CHUNK)])
+        if not torch.is_grad_enabled() and len(x) > CHUNK:
+            return torch.cat([self(part) for part in x.split(CHUNK)])
+        x = x.clamp(-self.clamp, self.clamp)[:, None]
+        return torch.cat([self.fine(x), self.coarse(x)], dim=-1)
+
+    def folded(self) -> EpochEncoder:
+        """Return a copy for inference whose norms are folded into the convolutions."""
+        copy = deepcopy(self)
+        for branch in (copy.fine, copy.coarse):
+            layers = cast("list[nn.Sequential]", list(branch.layers))
+            branch.layers = nn.ModuleList(fuse_conv_bn_eval(*layer) for layer in layers)
+        return copy
 
 
 class Block(nn.Module):
@@ -253,8 +256,8 @@ PUBLISHED = Adapter(
         (r"^epoch_encoder\.", "encoder."),
         (r"\.encoder_branch1\.", ".fine."),
         (r"\.encoder_branch2\.", ".coarse."),
-        *((rf"(fine|coarse)\.{3 * i + 2 * (i > 0)}\.", rf"\1.convs.{i}.") for i in range(4)),
-        *((rf"(fine|coarse)\.{3 * i + 2 * (i > 0) + 1}\.", rf"\1.norms.{i}.") for i in range(4)),
+        *((rf"(fine|coarse)\.{3 * i + 2 * (i > 0)}\.", rf"\1.layers.{i}.0.") for i in range(4)),
+        *((rf"(fine|coarse)\.{3 * i + 2 * (i > 0) + 1}\.", rf"\1.layers.{i}.1.") for i in range(4)),
         (r"^seq_encoder\.", "sequence."),
         (r"\.spatial_embedding$", ".channel_embedding"),
         (r"\.temporal_embedding$", ".position_embedding"),
@@ -277,7 +280,7 @@ class Backbone(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.encoder = EpochEncoder(config.encoder_dropout)
+        self.encoder = EpochEncoder(config.encoder_dropout, config.clamp)
         self.sequence = SequenceEncoder(config)
         self.head = nn.Linear(config.width, config.n_classes)
 
@@ -316,7 +319,7 @@ class Backbone(nn.Module):
         x = torch.stack([signals[name] for name in channels], dim=2)  # (B, L, C, T)
         sample, epoch, column = mask.nonzero(as_tuple=True)  # (N,) each, epoch by epoch
         index = torch.tensor([self.config.channels.index(name) for name in channels])
-        data = self.sequence.channel_part(self.encode(x[mask]), index.to(x.device)[column])
+        data = self.sequence.channel_part(self.encoder(x[mask]), index.to(x.device)[column])
         data = data + self.sequence.position_part()[epoch]  # (N, D)
         count = mask.flatten(1).sum(dim=1)
         place = (mask.flatten(1).cumsum(dim=1) - 1)[mask.flatten(1)]
@@ -327,10 +330,6 @@ class Backbone(nn.Module):
         allowed = F.pad(epochs < self.window, (classes.shape[1], 0), value=True)
         x = torch.cat([classes, packed], dim=1)
         return Tokens(x, None if allowed.all() else allowed[:, None, None], epochs)
-
-    def encode(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the features (N, 512) of epochs (N, T), clamped as published."""
-        return self.encoder(x.clamp(-self.config.clamp, self.config.clamp))
 
     def _check(self, mask: torch.Tensor) -> None:
         """Refuse windows of another length and windows without any derivation."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch.nn import functional as F
@@ -56,15 +57,15 @@ def encode_night(
     if not channels:
         wanted = ", ".join(model.config.channels)
         raise ValueError(f"none of {wanted} among the signals: {', '.join(signals) or 'none'}")
-    n_epochs = len(signals[channels[0]])
+    n_epochs, encoder = len(signals[channels[0]]), model.encoder.folded()
     recorded = torch.zeros(n_epochs, len(model.config.channels), dtype=torch.bool)
-    features = torch.zeros(*recorded.shape, model.encoder.width)
+    features = torch.zeros(*recorded.shape, encoder.width)
     for name in channels:
         column = model.config.channels.index(name)
         recorded[:, column] = torch.as_tensor(present.get(name, True))
         signal = torch.as_tensor(signals[name])
         for epochs in recorded[:, column].nonzero().flatten().split(CHUNK):
-            features[epochs, column] = model.encode(signal[epochs])
+            features[epochs, column] = encoder(signal[epochs])
     return features, recorded
 
 
@@ -141,7 +142,8 @@ class NightPart:
         self.epochs = sequence.channel_part(features, torch.tensor(columns))  # (E, C, D)
         self.positions = sequence.position_part()  # (L, D)
         self.classes = sequence.placed_class_tokens()  # (L, D), or (0, D) for cat_avg
-        first = sequence.blocks[0]
+        self.blocks = cast("list[Block]", list(sequence.blocks))
+        first = self.blocks[0]
         self.first = FirstBlock.split(first, self.epochs, self.positions)
         self.class_qkv = first.attention.qkv(first.norm_1(self.classes))
 
@@ -158,7 +160,7 @@ class NightPart:
 
     def _hidden(self, epochs: torch.Tensor, allowed: torch.Tensor | None) -> torch.Tensor:
         """Run the blocks; returns the class tokens (W, L, D), or all tokens for cat_avg."""
-        first, *middle = self.model.sequence.blocks
+        first, *middle = self.blocks
         asking = len(self.classes) or None  # how many of the last block's tokens are read
         data = self.epochs[epochs] + self.positions[:, None]  # (W, L, C, D)
         x = self._join(self.classes, data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -157,10 +158,10 @@ class StageLanguageModel(nn.Module):
 
         The last block is computed at the last place only: nothing else is read there.
         """
-        x = self.embed(ids)
-        for block in self.blocks[:-1]:
+        x, (*blocks, final) = self.embed(ids), self.blocks
+        for block in blocks:
             x = block(x)
-        x = self.norm(self.blocks[-1].last(x))
+        x = self.norm(cast(Block, final).last(x))
         return F.log_softmax(F.linear(x, self.tokens.weight), dim=-1)
 
     @torch.inference_mode()

@@ -68,7 +68,7 @@ def _stager(meta: Meta, x: torch.Tensor, arrays: Arrays) -> dict[str, torch.Tens
     outputs = {"logits": output.logits, "seq_features": output.features}
     for name in arrays:
         if found := re.fullmatch(r"epoch_features_first(\d+)", name):
-            outputs[name] = model.encode(x[0, : int(found[1])])
+            outputs[name] = model.encoder(x[0, : int(found[1])])
         elif found := re.fullmatch(r"(tokens_in|block0_out)_sample(\d+)", name):
             sample, told = int(found[2]), meta["outputs"][f"tokens_in_sample{found[2]}"]
             here = tokens.x if found[1] == "tokens_in" else first
@@ -88,7 +88,7 @@ def _places(model: Backbone, sample: int, told: str, arrays: Arrays) -> list[int
 
 def _encoder(meta: Meta, x: torch.Tensor, arrays: Arrays) -> dict[str, torch.Tensor]:
     """Features, activations on the way (their names say which), and one pass in train mode."""
-    encoder = EpochEncoder(meta["config"]["dropout"]).eval()
+    encoder = EpochEncoder(meta["config"]["dropout"], clamp=torch.inf).eval()
     adapter = published.entry("lpsgm")[0].published
     prefixed = {f"epoch_encoder.{name}": tensor for name, tensor in weights(meta).items()}
     named = published.ours(adapter, prefixed)
@@ -103,7 +103,7 @@ def _encoder(meta: Meta, x: torch.Tensor, arrays: Arrays) -> dict[str, torch.Ten
     outputs["features_train_mode"] = encoder.train()(x)
     for name in arrays:
         if found := re.fullmatch(r"running_(mean|var)_after_branch(\d)_(\d+)", name):
-            norm = branches[found[2]].norms[(int(found[3]) - 1) // 3]
+            norm = branches[found[2]].layers[(int(found[3]) - 1) // 3][1]
             outputs[name] = getattr(norm, f"running_{found[1]}")
     return outputs
 
