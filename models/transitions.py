@@ -90,7 +90,10 @@ class MarkovConfig:
     strength: float = 20.0  # epochs that the shorter context counts for; 1 to 20 hardly differ
 
 
-@register("markov", MarkovConfig)
+PRESETS = {"first-order": MarkovConfig(), "fifth-order": MarkovConfig(order=5)}
+
+
+@register("markov")
 class Markov(TransitionTable):
     """Next stage from the last `order` stages."""
 
@@ -118,7 +121,7 @@ class DurationConfig:
     strength: float = 5.0  # epochs that the shorter context counts for
 
 
-@register("duration", DurationConfig)
+@register("duration")
 class Duration(TransitionTable):
     """Next stage from the present stage, how long it has lasted, and the different one before."""
 
