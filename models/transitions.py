@@ -20,6 +20,28 @@ N_STAGES = 5
 BIN_EDGES = np.array([1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 26, 34, 46, 64, 100])
 
 
+@dataclass(frozen=True)
+class MarkovConfig:
+    """Order 0 is the share of each stage."""
+
+    order: int = 1  # epochs of context
+    strength: float = 20.0  # epochs that the shorter context counts for; 1 to 20 hardly differ
+
+
+@dataclass(frozen=True)
+class DurationConfig:
+    """Contexts of stage, time in it, and the stage before."""
+
+    strength: float = 5.0  # epochs that the shorter context counts for
+
+
+PRESETS = {
+    "markov-1": MarkovConfig(),
+    "markov-5": MarkovConfig(order=5),
+    "duration": DurationConfig(),
+}
+
+
 class TransitionTable(nn.Module):
     """Interpolated tables p_k = (counts_k + m p_(k-1)) / (n_k + m), from short to long contexts.
 
@@ -82,17 +104,6 @@ class TransitionTable(nn.Module):
         return told
 
 
-@dataclass(frozen=True)
-class MarkovConfig:
-    """Order 0 is the share of each stage."""
-
-    order: int = 1  # epochs of context
-    strength: float = 20.0  # epochs that the shorter context counts for; 1 to 20 hardly differ
-
-
-PRESETS = {"first-order": MarkovConfig(), "fifth-order": MarkovConfig(order=5)}
-
-
 @register("markov")
 class Markov(TransitionTable):
     """Next stage from the last `order` stages."""
@@ -112,13 +123,6 @@ class Markov(TransitionTable):
             newer = found[length - 1 :, length - 1]
             found[length - 1 :, length] = newer + N_STAGES ** (length - 1) * oldest
         return found
-
-
-@dataclass(frozen=True)
-class DurationConfig:
-    """Contexts of stage, time in it, and the stage before."""
-
-    strength: float = 5.0  # epochs that the shorter context counts for
 
 
 @register("duration")
