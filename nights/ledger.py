@@ -1,4 +1,4 @@
-"""What a store says of itself: its view, its nights, the nights that failed, and what was left over.
+"""What a store says of itself: its view, its nights, those that failed, what was left over.
 
 ::
 

@@ -226,8 +226,8 @@ def _write_group(
         for samples, channel in zip(arrays, channels, strict=True):
             stored = encode(samples, channel["offset"], kept)
             stored[~recorded] = 0
-            crc32 = zlib.crc32(memoryview(stored), crc32)
-            file.write(memoryview(stored))
+            crc32 = zlib.crc32(stored.data, crc32)
+            file.write(stored.data)
             channel |= channel_statistics(
                 stored, channel["offset"], recorded=recorded, staged=staged
             )
@@ -248,7 +248,7 @@ def _write_scoring(
     labels = np.stack(rows)
     with atomic_path(path.with_suffix(".lab.npy")) as temporary:
         np.save(temporary, labels)
-    crc32 = {"lab.npy": zlib.crc32(memoryview(labels))}
+    crc32 = {"lab.npy": zlib.crc32(labels.data)}
     if events is not None:
         lines = [
             f"{onset_s:g},{duration_s:g},{kind}" for onset_s, duration_s, kind in sorted(events)
