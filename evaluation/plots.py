@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -21,6 +21,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
+from evaluation.traces import Trace, spectrogram
 from nights.atomic import write_bytes
 from nights.hypnogram import Hypnogram
 from nights.stages import EPOCH_S
@@ -38,7 +39,7 @@ COLOURS = {
 }
 TOP_TO_BOTTOM = ("W", "R", "N1", "N2", "N3", "L", "D")  # AASM manual: W, R, N1, N2, N3 downwards
 INK, FAINT, CHANGED = "#2b2f36", "#9aa1ab", "#111111"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
     "font.size": 9,
@@ -51,20 +52,6 @@ STYLE = {
     "svg.hashsalt": "nightstack",  # the same night gives the same bytes
 }
 DOUBT = LinearSegmentedColormap.from_list("doubt", ["#3b0f4d", "#8a4a97", "#d9bfe0", "#ffffff"])
-
-
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """Samples (E, S) of one signal of a night, cut into epochs, in `unit`; NaN is left blank."""
-
-    name: str
-    samples: np.ndarray
-    unit: str = "uV"
-
-    @property
-    def rate_hz(self) -> float:
-        """Samples per second."""
-        return self.samples.shape[1] / EPOCH_S
 
 
 def night_figure(
@@ -191,8 +178,12 @@ def draw_hypnodensity(axes: Axes, hypnogram: Hypnogram) -> None:
     order = [name for name in TOP_TO_BOTTOM if name in hypnogram.classes]
     for place, name in enumerate(order):
         height = 0.9 - 0.8 * place / max(len(order) - 1, 1)
-        box = {"boxstyle": "square,pad=0.35", "facecolor": COLOURS[name], "edgecolor": FAINT}
-        where = {"transform": axes.transAxes, "va": "center", "fontsize": 5}
+        box: dict[str, Any] = {
+            "boxstyle": "square,pad=0.35",
+            "facecolor": COLOURS[name],
+            "edgecolor": FAINT,
+        }
+        where: dict[str, Any] = {"transform": axes.transAxes, "va": "center", "fontsize": 5}
         axes.text(1.012, height, " ", bbox=box | {"linewidth": 0.4}, **where)
         axes.text(1.03, height, name, **(where | {"fontsize": 8}))
     _hatch_unscored(axes, hypnogram)
@@ -247,7 +238,7 @@ def draw_signals(
         Seconds shown before and after it, shaded.
     """
     for place, trace in enumerate(traces):
-        time, samples = _cut(trace, epoch, context_s)
+        time, samples = trace.around(epoch, context_s)
         centre, bar = _scale(samples)
         height = np.clip((samples - centre) / (4 * bar), -0.75, 0.75) - place
         axes.plot(time, height, color=INK, linewidth=0.55)
@@ -340,45 +331,6 @@ def changed(raw: Hypnogram, corrected: Hypnogram) -> np.ndarray:
     return raw.stages != corrected.stages
 
 
-def spectrogram(eeg: Trace, highest_hz: float = 30.0) -> tuple[np.ndarray, np.ndarray]:
-    """Return the spectrogram of a night, one column per epoch.
-
-    Parameters
-    ----------
-    eeg : Trace
-        Samples (E, S) of one signal.
-    highest_hz : float
-        Highest frequency returned.
-
-    Returns
-    -------
-    frequency : float64 array (F,)
-        In Hz, in steps of 0.5 Hz.
-    power_db : float32 array (F, E)
-        10 log10 of the power density (unit squared per Hz); NaN where an epoch is flat or missing.
-
-    Notes
-    -----
-    Welch's mean of Hann windows of 2 s that overlap by half, each epoch by itself.
-    """
-    import scipy.fft
-
-    size = 2 * round(eeg.rate_hz)
-    windows = np.lib.stride_tricks.sliding_window_view(eeg.samples, size, axis=1)[:, :: size // 2]
-    hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
-    bins = int(highest_hz * size / eeg.rate_hz) + 1
-    power = np.zeros((len(windows), bins), dtype=np.float32)
-    for place in range(windows.shape[1]):  # one window of all epochs at a time keeps memory low
-        cut = windows[:, place] - windows[:, place].mean(axis=1, keepdims=True)
-        spectrum = scipy.fft.rfft(cut * hann, axis=1)[:, :bins]
-        power += spectrum.real**2 + spectrum.imag**2
-    power *= 2 / (windows.shape[1] * eeg.rate_hz * float(np.sum(hann**2)))
-    with np.errstate(divide="ignore"):
-        power_db = 10 * np.log10(power.T)
-    power_db[:, ~(power.sum(axis=1) > 1e-9)] = np.nan  # flat: nothing was measured
-    return np.arange(bins) * eeg.rate_hz / size, power_db
-
-
 # ------------------------------------------------------------------------------------- output
 
 
@@ -453,7 +405,7 @@ def _frame(axes: Axes, hypnogram: Hypnogram, label: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _strip(axes: Axes, hypnogram: Hypnogram, values: np.ndarray, **colours: object) -> None:
+def _strip(axes: Axes, hypnogram: Hypnogram, values: np.ndarray, **colours: Any) -> None:
     """Draw values (1, E) as a thin strip of one image."""
     extent = _extent(hypnogram, 0, 1)
     axes.imshow(values, extent=extent, aspect="auto", interpolation="none", **colours)
@@ -485,7 +437,11 @@ def _mark_lights(axes: Axes, hypnogram: Hypnogram) -> None:
 
 def _name_lights(axes: Axes, hypnogram: Hypnogram) -> None:
     """Write above a panel which line is lights off and which is lights on."""
-    place = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+    place: dict[str, Any] = {
+        "transform": axes.get_xaxis_transform(),
+        "ha": "center",
+        "va": "bottom",
+    }
     names = {"lights off": hypnogram.lights_off_s, "lights on": hypnogram.lights_on_s}
     for name, seconds in names.items():
         if seconds is not None:
@@ -501,16 +457,6 @@ def _scale(samples: np.ndarray) -> tuple[float, float]:
     half = max(float(high - low) / 2, 1e-6)
     decade = 10 ** np.floor(np.log10(half))
     return float(centre), float(decade * max(m for m in (1, 2, 5) if m * decade <= half))
-
-
-def _cut(trace: Trace, epoch: int, context_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return seconds from the start of `epoch` and the samples, as far as the night reaches."""
-    first = max(epoch - ceil(context_s / EPOCH_S), 0)
-    last = epoch + ceil(context_s / EPOCH_S) + 1
-    samples = trace.samples[first:last].reshape(-1).astype(np.float32)
-    time = np.arange(len(samples)) / trace.rate_hz - (epoch - first) * EPOCH_S
-    near = (time >= -context_s) & (time < EPOCH_S + context_s)
-    return time[near], samples[near]
 
 
 def _short(name: str, longest: int = 14) -> str:
