@@ -17,7 +17,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
@@ -83,7 +82,7 @@ def night_figure(
     rows = _rows(hypnogram, raw, reference, eeg)
     heights = [row[1] for row in rows]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(12, 0.9 + 1.12 * sum(heights)), facecolor="white")
+        figure = Figure(figsize=(11, 0.9 + 1.12 * sum(heights)), facecolor="white")
         grid = figure.add_gridspec(
             len(rows), 1, height_ratios=heights, hspace=0.14, **_margins(sum(heights))
         )
@@ -139,19 +138,15 @@ def draw_hypnogram(axes: Axes, hypnogram: Hypnogram, label: str = "Stage") -> No
     level = [order.index(name) for name in hypnogram.classes]
     edges = _edges_h(hypnogram)
     runs = [run for run in hypnogram.runs() if run[2] >= 0]
-    bars = [[(edges[f], level[s]), (edges[f + n], level[s])] for f, n, s in runs]
-    names = [hypnogram.classes[stage] for _, _, stage in runs]
     steps = [
         [(edges[f2], level[s1]), (edges[f2], level[s2])]
         for (f1, n1, s1), (f2, _, s2) in zip(runs, runs[1:], strict=False)
         if f1 + n1 == f2
     ]
-    axes.add_collection(LineCollection(steps, colors=FAINT, linewidths=0.7, zorder=2))
-    widths = [4.5 if name == "R" else 2.8 for name in names]
-    colours = [COLOURS[name] for name in names]
-    axes.add_collection(
-        LineCollection(bars, colors=colours, linewidths=widths, capstyle="butt", zorder=3)
-    )
+    _draw_pieces(axes, steps, FAINT, width=0.7)
+    for stage, name in enumerate(hypnogram.classes):
+        bars = [[(edges[f], level[s]), (edges[f + n], level[s])] for f, n, s in runs if s == stage]
+        _draw_pieces(axes, bars, COLOURS[name], width=4.5 if name == "R" else 2.8)
     axes.set_yticks(range(len(order)), order)
     axes.set_ylim(len(order) - 0.45, -0.55)
     axes.grid(axis="y", color="#e8eaee", linewidth=0.6)
@@ -264,8 +259,8 @@ def epoch_figure(traces: Sequence[Trace], epoch: int, *, context_s: float = 15.0
     """Return a figure of the signals around one epoch (see `draw_signals`)."""
     with matplotlib.rc_context(STYLE):
         inches = 0.6 + 0.55 * len(traces)
-        figure = Figure(figsize=(12, inches), facecolor="white")
-        axes = figure.add_axes((0.085, 0.45 / inches, 0.855, 1 - 0.5 / inches))
+        figure = Figure(figsize=(11, inches), facecolor="white")
+        axes = figure.add_axes((0.09, 0.45 / inches, 0.85, 1 - 0.5 / inches))
         draw_signals(axes, traces, epoch, context_s=context_s)
     return figure
 
@@ -419,6 +414,13 @@ def _say_right(axes: Axes, text: str) -> None:
     axes.text(1.012, 0.5, text, transform=axes.transAxes, va="center", fontsize=8, color=INK)
 
 
+def _draw_pieces(axes: Axes, pieces: Sequence[Sequence], colour: str, *, width: float) -> None:
+    """Draw straight pieces ((x, y), (x, y)) of one look as a single broken line."""
+    gap = (np.nan, np.nan)
+    points = np.array([point for piece in pieces for point in (*piece, gap)]).reshape(-1, 2)
+    axes.plot(points[:, 0], points[:, 1], color=colour, linewidth=width, solid_capstyle="butt")
+
+
 def _hatch_unscored(axes: Axes, hypnogram: Hypnogram) -> None:
     """Hatch the epochs without a stage over the whole height of the panel."""
     edges = _edges_h(hypnogram)
@@ -459,7 +461,7 @@ def _scale(samples: np.ndarray) -> tuple[float, float]:
     return float(centre), float(decade * max(m for m in (1, 2, 5) if m * decade <= half))
 
 
-def _short(name: str, longest: int = 14) -> str:
+def _short(name: str, longest: int = 12) -> str:
     """Return a channel name that fits beside its trace."""
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
