@@ -345,7 +345,7 @@ def encode(figure: Figure, kind: str, *, dpi: int = 150) -> bytes:
     return buffer.getvalue()
 
 
-def small_png(figure: Figure, *, dpi: int = 110, colours: int = 24) -> bytes:
+def small_png(figure: Figure, *, dpi: int = 110, colours: int = 16) -> bytes:
     """Return a line drawing as a PNG of few colours, about a fifth of the size of a full one."""
     from PIL import Image
 

@@ -35,7 +35,8 @@ from nights.hypnogram import Hypnogram
 
 __all__ = ["Alarm", "ChannelRow", "Comparison", "NightReport", "render", "write_report"]
 
-REVIEW_LISTED, REVIEW_DRAWN = 20, 6  # the drawn ones keep the file below 1 MB
+REVIEW_LISTED, REVIEW_DRAWN = 20, 6
+REVIEW_BYTES = 330_000  # for all drawn epochs together: the file stays below 1 MB
 VERDICTS = {
     "": "No alarm. Nothing in this night or its signals broke a limit.",
     "note": "No warning. The notes below say what to keep in mind.",
@@ -208,18 +209,16 @@ def review_rows(report: NightReport) -> list[dict[str, Any]]:
     sure = confidence(result)
     order = np.argsort(np.where(np.isnan(sure), np.inf, sure), kind="stable")
     order = order[np.isfinite(sure[order])][:REVIEW_LISTED]
-    rows = []
-    for rank, epoch in enumerate(order.tolist()):
+    rows: list[dict[str, Any]] = []
+    pictures = _review_pictures(report, order[:REVIEW_DRAWN].tolist())
+    for epoch in order.tolist():
         ranked = sorted(enumerate(result.proba[epoch]), key=lambda pair: -pair[1])  # type: ignore[index]
         row = _epoch(result, epoch) | {
             "stage": result.names[epoch],
             "before": report.raw.names[epoch] if report.raw is not None else "",
             "probabilities": [(result.classes[code], float(p)) for code, p in ranked if p >= 0.005],
-            "picture": "",
+            "picture": pictures.get(epoch, ""),
         }
-        if report.signals and rank < REVIEW_DRAWN:
-            png = small_png(epoch_figure(report.signals, epoch))
-            row["picture"] = "data:image/png;base64," + base64.b64encode(png).decode()
         rows.append(row)
     return rows
 
@@ -269,6 +268,19 @@ def _picture(report: NightReport) -> str:
     reference = report.comparison.reference if report.comparison else None
     figure = night_figure(report.hypnogram, raw=report.raw, reference=reference, eeg=report.eeg)
     return _svg_address(encode(figure, "svg"))
+
+
+def _review_pictures(report: NightReport, epochs: list[int]) -> dict[int, str]:
+    """Draw the signals around epochs, in order, as long as they fit into `REVIEW_BYTES`."""
+    pictures: dict[int, str] = {}
+    room = REVIEW_BYTES
+    for epoch in epochs if report.signals else []:
+        png = base64.b64encode(small_png(epoch_figure(report.signals, epoch))).decode()
+        room -= len(png)
+        if room < 0:
+            break
+        pictures[epoch] = f"data:image/png;base64,{png}"
+    return pictures
 
 
 def _matrices(report: NightReport) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from nights.hypnogram import Hypnogram
 from nights.stages import FOUR_CLASSES, N2, N3, UNSCORED, R, W
 
 
-@pytest.fixture()
+@pytest.fixture
 def hypnogram(rng: np.random.Generator) -> Hypnogram:
     """A night of 240 epochs with a hypnodensity, ten of them unscored."""
     proba = rng.dirichlet(np.ones(5), 240)
@@ -268,5 +268,7 @@ def test_stage_colours_differ_for_every_kind_of_colour_vision(blindness: str) ->
     for name in ("W", "N1", "N2", "N3", "R"):
         linear = ((np.array(to_rgb(plots.COLOURS[name])) + 0.055) / 1.055) ** 2.4
         seen[name] = _lab(np.clip(np.asarray(BLINDNESS[blindness]) @ linear, 0, 1))
-    distance = {pair: np.linalg.norm(seen[pair[0]] - seen[pair[1]]) for pair in combinations(seen, 2)}
+    distance = {
+        pair: np.linalg.norm(seen[pair[0]] - seen[pair[1]]) for pair in combinations(seen, 2)
+    }
     assert min(distance.values()) > 20, distance  # 2.3 is the least difference an eye notices
