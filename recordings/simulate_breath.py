@@ -71,28 +71,43 @@ def draw_breathing(rng: np.random.Generator, plan: Plan) -> Breathing:
     return Breathing(np.cumsum(rate) / BODY_HZ, depth * flow, depth * effort, paradox)
 
 
-def belts(
+def thorax(
     rng: np.random.Generator, plan: Plan, breathing: Breathing, rate_hz: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return thorax and abdomen effort (n,), float32, arbitrary units, a quiet breath is +-1."""
+) -> np.ndarray:
+    """Return the effort of the thorax (n,), float32, arbitrary units; a quiet breath is +-1."""
+    return _belt(rng, plan, breathing, rate_hz, follows=0.0, size=1.0)
+
+
+def abdomen(
+    rng: np.random.Generator, plan: Plan, breathing: Breathing, rate_hz: float
+) -> np.ndarray:
+    """Return the effort of the abdomen (n,), float32; it moves against the thorax in paradox."""
+    return _belt(rng, plan, breathing, rate_hz, follows=1.0, size=0.9)
+
+
+def _belt(
+    rng: np.random.Generator,
+    plan: Plan,
+    breathing: Breathing,
+    rate_hz: float,
+    *,
+    follows: float,
+    size: float,
+) -> np.ndarray:
+    """Return one belt; `follows` 1 lets it lag by 0.04 turns and go into paradox."""
     phase, effort, paradox = _on_grid(breathing, plan.duration_s, rate_hz)
-    thorax = effort * _breath(phase)
-    abdomen = 0.9 * effort * _breath(phase - 0.04 - 0.5 * paradox)
-    shifts = np.zeros(len(phase))
-    for event in plan.of(MOVEMENT):
+    belt = size * effort * _volume(phase - follows * (0.04 + 0.5 * paradox))
+    for event in plan.of(MOVEMENT):  # the belt slips
         start_s, end_s = event.onset_s, event.onset_s + event.duration_s
         height = rng.normal(0, 1.5)
-        add_bump(shifts, rate_hz, height, from_s=start_s, to_s=end_s, rise_s=1, fall_s=2)
-    noise = 0.02 * rng.standard_normal((2, len(phase)))
-    return (thorax + shifts + noise[0]).astype(np.float32), (
-        abdomen + 0.7 * shifts + noise[1]
-    ).astype(np.float32)
+        add_bump(belt, rate_hz, height, from_s=start_s, to_s=end_s, rise_s=1, fall_s=2)
+    return (belt + 0.02 * rng.standard_normal(len(belt))).astype(np.float32)
 
 
 def airflow(
     rng: np.random.Generator, plan: Plan, breathing: Breathing, rate_hz: float
 ) -> np.ndarray:
-    """Return the airflow of a thermistor (n,), float32, arbitrary units, inspiration positive."""
+    """Return the airflow of a thermistor (n,), float32; inspiration is positive."""
     phase, flow, _ = _on_grid(breathing, plan.duration_s, rate_hz, depth=breathing.flow)
     noise = 0.02 * rng.standard_normal(len(phase))
     return (flow * _flow(phase) + noise).astype(np.float32)
@@ -141,6 +156,6 @@ def _flow(phase: np.ndarray) -> np.ndarray:
     return np.sin(2 * np.pi * phase) + 0.25 * np.sin(4 * np.pi * phase)
 
 
-def _breath(phase: np.ndarray) -> np.ndarray:
+def _volume(phase: np.ndarray) -> np.ndarray:
     """Return the volume of one breath per turn: the integral of `_flow`."""
     return -np.cos(2 * np.pi * phase) - 0.125 * np.cos(4 * np.pi * phase)

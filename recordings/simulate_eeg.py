@@ -61,7 +61,7 @@ REGIONS = (
 # The rows of these tables: W N1 N2 N3 R and arousal, as power at C4-M1.
 # Aperiodic background: density at 1 Hz (uV2/Hz) and exponent of its fall; the spectrum steepens
 # with the depth of sleep (Lendner et al. 2020, eLife 9: e55092).
-_DENSITY_AT_1_HZ = (9.0, 9.0, 16.0, 30.0, 9.0, 20.0)
+_DENSITY_AT_1_HZ = (11.0, 12.0, 26.0, 60.0, 13.0, 20.0)
 _EXPONENT = (1.1, 1.4, 1.75, 2.1, 1.4, 1.2)
 _KNEE_HZ = 0.5  # flat below: amplifiers and electrodes are AC coupled
 
@@ -71,21 +71,33 @@ _CENTRE_HZ = (1.8, 5.5, 0.0, 0.0, 20.0)
 _WIDTH_HZ = (1.1, 1.3, 0.7, 1.0, 5.0)
 _POWER = np.array(
     [
-        (4.0, 2.0, 45.0, 0.8, 7.0),
-        (8.0, 8.0, 6.0, 1.0, 3.5),
-        (40.0, 9.0, 2.0, 4.0, 1.6),
-        (170.0, 11.0, 1.2, 2.5, 0.8),
-        (8.0, 6.0, 2.5, 0.8, 2.8),
-        (15.0, 6.0, 25.0, 1.5, 9.0),
+        (6.0, 4.0, 45.0, 1.0, 8.0),
+        (14.0, 16.0, 9.0, 2.0, 5.0),
+        (70.0, 18.0, 6.0, 6.0, 2.8),
+        (330.0, 22.0, 4.0, 4.0, 1.5),
+        (16.0, 13.0, 6.0, 1.5, 4.0),
+        (25.0, 10.0, 25.0, 2.0, 11.0),
     ]
 )
+
+# An epoch is scored by what fills most of it: for some seconds the brain of a stage (row) looks
+# like that of a neighbouring one (column).
+_WANDERS = np.array(
+    [
+        (0.90, 0.10, 0.00, 0.00, 0.00),
+        (0.20, 0.65, 0.15, 0.00, 0.00),
+        (0.02, 0.08, 0.80, 0.10, 0.00),
+        (0.00, 0.00, 0.20, 0.80, 0.00),
+        (0.02, 0.08, 0.00, 0.00, 0.90),
+    ]
+)
+_FRAMES_HELD = 3  # 6 s
+
 _HIGHEST_HZ = 48.0  # the brain's part ends here; above it only the noise floor is left
 _FLOOR_UV = 0.7  # amplifier and electrode noise
 
 
-def draw_eeg(
-    rng: np.random.Generator, plan: Plan, leads: list[Lead], rate_hz: float
-) -> np.ndarray:
+def draw_eeg(rng: np.random.Generator, plan: Plan, leads: list[Lead], rate_hz: float) -> np.ndarray:
     """Draw the EEG of every lead.
 
     Parameters
@@ -137,7 +149,7 @@ def _seen(place: str | None) -> np.ndarray:
 
 def _levels(rng: np.random.Generator, plan: Plan) -> np.ndarray:
     """Return the share of each background and the power of each rhythm per frame, (F, 6 + 5)."""
-    mixture = _mixture(plan)
+    mixture = _mixture(rng, plan)
     rhythms = mixture @ _POWER
     for column in rhythms.T:
         column *= np.exp(0.35 * drift(rng, len(column), 1 / HOP_S, 10.0))
@@ -149,11 +161,14 @@ def _levels(rng: np.random.Generator, plan: Plan) -> np.ndarray:
     return np.concatenate([mixture, rhythms], axis=1).astype(np.float32)
 
 
-def _mixture(plan: Plan) -> np.ndarray:
+def _mixture(rng: np.random.Generator, plan: Plan) -> np.ndarray:
     """Return how much of each stage, and of arousal, every frame holds, (F, 6); rows sum to 1."""
     times = frame_times(plan.duration_s)
-    moments = np.arange(-10, 11, 5.0)  # one stage slides into the next within 20 s
-    stages = sum(np.eye(5)[plan.stage_at(times + moment)] for moment in moments) / len(moments)
+    chance = np.cumsum(_WANDERS, axis=1)[plan.stage_at(times)]
+    draw = rng.random(len(times) // _FRAMES_HELD + 1).repeat(_FRAMES_HELD)[: len(times), None]
+    held = np.eye(5)[np.minimum((draw > chance).sum(axis=1), 4)]
+    ends = np.concatenate([held[:1], held, held[-1:]])
+    stages = (ends[:-2] + 2 * held + ends[2:]) / 4  # one spectrum slides into the next
     aroused = np.zeros(len(times))
     for event in plan.of(AROUSAL):
         end_s = event.onset_s + event.duration_s

@@ -60,7 +60,7 @@ class Plan:
         return self.eyes_open[self._epoch_at(times_s)]
 
     def by_stage(self, values: Sequence[float], rate_hz: float, fade_s: float) -> np.ndarray:
-        """Return `values[stage]` on a grid of `rate_hz`, sliding from stage to stage in `fade_s`."""
+        """Return `values[stage]` at `rate_hz`, sliding from stage to stage in `fade_s`."""
         times = np.arange(round(self.duration_s * rate_hz)) / rate_hz
         moments = (-fade_s / 2, 0.0, fade_s / 2)
         levels = np.asarray(values, float)
@@ -71,15 +71,13 @@ class Plan:
         return np.clip((np.asarray(times_s) // EPOCH_S).astype(int), 0, len(self.stages) - 1)
 
 
-def make_plan(
-    rng: np.random.Generator, stages: np.ndarray, person: Person, lead_off: Sequence[Annotation] = ()
-) -> Plan:
+def make_plan(rng: np.random.Generator, stages: np.ndarray, person: Person) -> Plan:
     """Draw every event of a night with the given stages."""
     breathing = _draw_breathing_events(rng, stages, person.ahi)
     falls = [_desaturation(rng, event) for event in breathing]
     arousals = _draw_arousals(rng, stages, breathing)
     movements = _draw_movements(rng, stages, arousals)
-    everything = [*breathing, *falls, *arousals, *movements, *lead_off]
+    everything = [*breathing, *falls, *arousals, *movements]
     end_s = len(stages) * EPOCH_S
     inside = [event for event in everything if event.onset_s + event.duration_s <= end_s]
     eyes_open = (stages == W) & (rng.random(len(stages)) < _EYES_OPEN_AWAKE)

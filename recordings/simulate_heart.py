@@ -15,7 +15,7 @@ _RATE = (1.14, 1.04, 1.0, 0.98, 1.06)
 _RESPIRATORY = (0.02, 0.03, 0.04, 0.05, 0.02)
 _SLOW = (0.035, 0.03, 0.025, 0.012, 0.04)
 
-# ECG waves of lead II: name, moment (s after the R peak), width (s), height (mV).
+# P, Q, R and S in lead II: moment (s after the R peak), width (s), height (mV).
 _QRS = ((-0.165, 0.022, 0.11), (-0.028, 0.008, -0.10), (0.0, 0.010, 1.0), (0.028, 0.009, -0.2))
 _T_WIDTH_S, _T_MV = 0.045, 0.26
 _PULSE_DELAY_S = 0.22  # from the R peak to the foot of the pulse at the finger
@@ -45,24 +45,17 @@ def draw_beats(rng: np.random.Generator, plan: Plan, breathing: Breathing) -> np
 def draw_ecg(
     rng: np.random.Generator, plan: Plan, breathing: Breathing, beats_s: np.ndarray, rate_hz: float
 ) -> np.ndarray:
-    """Draw the ECG (n,) in mV, float32: P, QRS and T of every beat, baseline swaying with breath."""
+    """Draw the ECG (n,) in mV, float32: P, QRS and T of every beat, swaying with the breath."""
     n_samples = round(plan.duration_s * rate_hz)
     times = np.arange(n_samples) / rate_hz
     known = np.arange(len(breathing.phase)) / BODY_HZ
     ecg = 0.04 * np.interp(times, known, breathing.effort * np.sin(2 * np.pi * breathing.phase))
     ecg = ecg.astype(np.float32) + 0.008 * rng.standard_normal(n_samples, dtype=np.float32)
     phase = np.interp(beats_s, known, breathing.phase)
-    height = (1 + 0.07 * np.sin(2 * np.pi * phase))[:, None]  # the chest turns the heart's axis
-
-    def qrs(seconds: np.ndarray) -> np.ndarray:
-        return height * sum(mv * bell(seconds, at, width) for at, width, mv in _QRS)
-
-    def t_wave(seconds: np.ndarray) -> np.ndarray:
-        return _T_MV * (bell(seconds, 0, _T_WIDTH_S) + 0.3 * bell(seconds, -0.06, _T_WIDTH_S))
-
-    add_pulses(ecg, rate_hz, beats_s, qrs, before_s=0.25, after_s=0.08)
+    height = 1 + 0.07 * np.sin(2 * np.pi * phase)  # the chest turns the heart's axis
+    add_pulses(ecg, rate_hz, beats_s, _qrs, height=height, before_s=0.25, after_s=0.08)
     moment = beats_s + 0.29 * np.sqrt(_intervals(beats_s))  # Bazett: QT grows as the root of RR
-    add_pulses(ecg, rate_hz, moment, t_wave, before_s=0.25, after_s=0.15)
+    add_pulses(ecg, rate_hz, moment, _t_wave, before_s=0.25, after_s=0.15)
     _add_muscle(rng, plan, ecg, rate_hz)
     return ecg
 
@@ -80,17 +73,29 @@ def draw_ppg(
     for event in plan.of(AROUSAL, MOVEMENT):
         start_s = event.onset_s + 4
         add_bump(width, BODY_HZ, -0.45, from_s=start_s, to_s=start_s + 5, rise_s=3, fall_s=10)
-    size = np.interp(beats_s, np.arange(len(width)) / BODY_HZ, np.maximum(width, 0.2))[:, None]
+    size = np.interp(beats_s, np.arange(len(width)) / BODY_HZ, np.maximum(width, 0.2))
     interval = np.sqrt(_intervals(beats_s))[:, None]
 
     def pulse(seconds: np.ndarray) -> np.ndarray:
         systole, dicrotic = bell(seconds, 0.14, 0.075), bell(seconds, 0.4 * interval, 0.09)
-        return size * (systole + 0.35 * dicrotic)
+        return systole + 0.35 * dicrotic
 
     ppg = 0.01 * rng.standard_normal(n_samples, dtype=np.float32)
     ppg += 0.1 * drift(rng, n_samples, rate_hz, 5.0).astype(np.float32)
-    add_pulses(ppg, rate_hz, beats_s + _PULSE_DELAY_S, pulse, before_s=0.15, after_s=0.8)
+    add_pulses(
+        ppg, rate_hz, beats_s + _PULSE_DELAY_S, pulse, height=size, before_s=0.15, after_s=0.8
+    )
     return ppg
+
+
+def _qrs(seconds: np.ndarray) -> np.ndarray:
+    """Return P and QRS in mV around the R peak."""
+    return np.sum([mv * bell(seconds, at, width) for at, width, mv in _QRS], axis=0)
+
+
+def _t_wave(seconds: np.ndarray) -> np.ndarray:
+    """Return the T wave in mV around its peak: it rises more slowly than it falls."""
+    return _T_MV * (bell(seconds, 0, _T_WIDTH_S) + 0.3 * bell(seconds, -0.06, _T_WIDTH_S))
 
 
 def _intervals(beats_s: np.ndarray) -> np.ndarray:

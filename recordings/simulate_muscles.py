@@ -46,8 +46,8 @@ def _gaze_left(rng: np.random.Generator, plan: Plan, rate_hz: float) -> np.ndarr
     """Return horizontal gaze (n,): saccades awake and in R, slow rolling in N1 and drowsy W."""
     gaze = np.zeros(round(plan.duration_s * rate_hz), np.float32)
     times = _saccade_times(rng, plan)
-    size = rng.choice([-1, 1], len(times)) * rng.lognormal(np.log(45), 0.5, len(times))
-    add_pulses(gaze, rate_hz, times, _step(size), before_s=0.1, after_s=2.0)
+    size = rng.choice([-1, 1], len(times)) * rng.lognormal(np.log(60), 0.5, len(times))
+    add_pulses(gaze, rate_hz, times, _jump, height=size, before_s=0.1, after_s=2.0)
     rolling = np.flatnonzero((plan.stages == N1) | ((plan.stages == W) & ~plan.eyes_open))
     rolling = rolling[rng.random(len(rolling)) < np.where(plan.stages[rolling] == N1, 0.8, 0.2)]
     for epoch in rolling:
@@ -59,14 +59,12 @@ def _gaze_up(rng: np.random.Generator, plan: Plan, rate_hz: float) -> np.ndarray
     """Return vertical gaze (n,): blinks with open eyes, the vertical part of saccades."""
     gaze = np.zeros(round(plan.duration_s * rate_hz), np.float32)
     times = _saccade_times(rng, plan)[::2]
-    size = rng.choice([-1, 1], len(times)) * rng.lognormal(np.log(25), 0.5, len(times))
-    add_pulses(gaze, rate_hz, times, _step(size), before_s=0.1, after_s=2.0)
+    size = rng.choice([-1, 1], len(times)) * rng.lognormal(np.log(30), 0.5, len(times))
+    add_pulses(gaze, rate_hz, times, _jump, height=size, before_s=0.1, after_s=2.0)
     epochs = np.flatnonzero(plan.eyes_open)
     blinks = 30 * (np.repeat(epochs, 6) + rng.random(6 * len(epochs)))  # 12 a minute
-    height = rng.lognormal(np.log(110), 0.25, len(blinks))[:, None]
-    add_pulses(
-        gaze, rate_hz, blinks, lambda s: height * bell(s, 0, 0.07), before_s=0.3, after_s=0.3
-    )
+    height = rng.lognormal(np.log(110), 0.25, len(blinks))
+    add_pulses(gaze, rate_hz, blinks, _blip, height=height, before_s=0.3, after_s=0.3)
     return gaze
 
 
@@ -80,20 +78,21 @@ def _saccade_times(rng: np.random.Generator, plan: Plan) -> np.ndarray:
     bursts = 30 * (np.repeat(dreaming, 2) + rng.random(2 * len(dreaming)))
     bursts = bursts[rng.random(len(bursts)) < 0.65]
     sizes = rng.integers(1, 9, len(bursts))
-    after_s = np.concatenate([np.cumsum(rng.gamma(3, 0.2, size)) for size in sizes] or [[]])
-    moving = np.repeat(bursts, sizes) + after_s
+    after_s = [np.cumsum(rng.gamma(3, 0.2, size)) for size in sizes]
+    moving = np.repeat(bursts, sizes) + np.concatenate([np.zeros(0), *after_s])
     times = np.sort(np.concatenate([awake, drowsy, moving[plan.stage_at(moving) == R]]))
     return times[times < plan.duration_s]
 
 
-def _step(size: np.ndarray):
-    """Return the shape of a jump of the gaze, 50 ms long, as an AC-coupled amplifier shows it."""
+def _jump(seconds: np.ndarray) -> np.ndarray:
+    """Return a jump of the gaze, 50 ms long, as an AC-coupled amplifier shows it."""
+    reached = np.clip(seconds / 0.05 + 0.5, 0, 1)
+    return reached * np.exp(-np.maximum(seconds, 0) / _AC_COUPLING_S)
 
-    def shape(seconds: np.ndarray) -> np.ndarray:
-        jump = np.clip(seconds / 0.05 + 0.5, 0, 1)
-        return size[:, None] * jump * np.exp(-np.maximum(seconds, 0) / _AC_COUPLING_S)
 
-    return shape
+def _blip(seconds: np.ndarray) -> np.ndarray:
+    """Return a short bell: a blink, a twitch."""
+    return bell(seconds, 0, 0.07)
 
 
 def _add_rolling(rng: np.random.Generator, gaze: np.ndarray, from_s: float, rate_hz: float) -> None:
@@ -136,15 +135,15 @@ def _twitches(rng: np.random.Generator, plan: Plan, rate_hz: float) -> np.ndarra
     epochs = np.flatnonzero(plan.stages == R)
     times = 30 * (np.repeat(epochs, 2) + rng.random(2 * len(epochs)))
     times = times[rng.random(len(times)) < 0.4]
-    height = rng.uniform(1, 4, len(times))[:, None]
-    add_pulses(gain, rate_hz, times, lambda s: height * bell(s, 0, 0.08), before_s=0.3, after_s=0.3)
+    height = rng.uniform(1, 4, len(times))
+    add_pulses(gain, rate_hz, times, _blip, height=height, before_s=0.3, after_s=0.3)
     return gain
 
 
 def add_movements(
     rng: np.random.Generator, plan: Plan, signals: np.ndarray, rate_hz: float
 ) -> None:
-    """Add what body movements do to electrodes (L, n): slow swings under a burst of muscle, in uV."""
+    """Add what body movements do to electrodes (L, n), in uV: slow swings and a burst of muscle."""
     for event in plan.of(MOVEMENT):
         first, n_samples = round(event.onset_s * rate_hz), round(event.duration_s * rate_hz)
         envelope = np.hanning(n_samples).astype(np.float32)

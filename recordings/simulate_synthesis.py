@@ -42,7 +42,9 @@ def shaped_noise(rng: np.random.Generator, density: np.ndarray, rate_hz: float) 
     """
     n_samples = _frame_samples(rate_hz)
     n_frames, n_bins = density.shape
-    spectrum = rng.standard_normal((n_frames, n_bins, 2), dtype=np.float32).view(np.complex64)[..., 0]
+    spectrum = rng.standard_normal((n_frames, n_bins, 2), dtype=np.float32).view(np.complex64)[
+        ..., 0
+    ]
     spectrum *= np.sqrt(density * (rate_hz * n_samples / 4), dtype=np.float32)
     spectrum[:, 0] = 0
     window = np.sin(np.pi * (np.arange(n_samples, dtype=np.float32) + 0.5) / n_samples)
@@ -60,6 +62,7 @@ def add_pulses(
     *,
     before_s: float,
     after_s: float,
+    height: np.ndarray | float = 1.0,
 ) -> None:
     """Add one waveform per time to `signal`, in place and exact to a fraction of a sample.
 
@@ -73,17 +76,21 @@ def add_pulses(
         Turns seconds from the moment, float32 (P, m), into values (P, m).
     before_s, after_s : float
         How far a pulse reaches before and after its moment.
+    height : float array (P,) or float
+        Factor of each pulse.
     """
     reach = np.arange(-int(before_s * rate_hz), int(after_s * rate_hz) + 1)
     centre = np.round(np.asarray(times_s, float) * rate_hz).astype(np.int64)
     index = centre[:, None] + reach  # (P, m)
     seconds = (reach / rate_hz + (centre / rate_hz - times_s)[:, None]).astype(np.float32)
-    values = shape(seconds).astype(np.float32)
+    values = (shape(seconds) * np.reshape(height, (-1, 1))).astype(np.float32)
     inside = (index >= 0) & (index < len(signal))
     np.add.at(signal, index[inside], values[inside])
 
 
-def bell(seconds: np.ndarray, centre_s: float | np.ndarray, width_s: float | np.ndarray) -> np.ndarray:
+def bell(
+    seconds: np.ndarray, centre_s: float | np.ndarray, width_s: float | np.ndarray
+) -> np.ndarray:
     """Return a Gaussian bell of height 1 and standard deviation `width_s`."""
     return np.exp(-0.5 * ((seconds - centre_s) / width_s) ** 2)
 

@@ -53,14 +53,14 @@ def add_waves(
     place = LOBES.index(lobe)
     for wave in waves:
         local = wave.gains[place] * wave.amplitude_uv * rng.lognormal(0, 0.15, len(wave.times_s))
-        before_s, after_s = wave.reach_s
         add_pulses(
             signal,
             rate_hz,
             wave.times_s + wave.delays_s[place],
-            lambda seconds, wave=wave, local=local: local[:, None] * wave.shape(seconds),
-            before_s=before_s,
-            after_s=after_s,
+            wave.shape,
+            height=local,
+            before_s=wave.reach_s[0],
+            after_s=wave.reach_s[1],
         )
 
 
@@ -78,11 +78,14 @@ def _slow_waves(rng: np.random.Generator, plan: Plan) -> Wave:
     times = np.cumsum(steps)
     chance = np.array([0, 0, 0.07, 0.55, 0])[plan.stage_at(times)] * sleep_pressure(times)
     times = times[(rng.random(len(times)) < chance) & (times < plan.duration_s)]
-    height = np.where(plan.stage_at(times) == N3, 62.0, 45.0) * sleep_pressure(times)
+    height = np.where(plan.stage_at(times) == N3, 85.0, 55.0) * sleep_pressure(times)
     width = rng.uniform(0.13, 0.21, len(times))[:, None]
 
     def shape(seconds: np.ndarray) -> np.ndarray:
-        rise, peak = bell(seconds, -2.4 * width, 1.2 * width), bell(seconds, 2.7 * width, 1.6 * width)
+        rise, peak = (
+            bell(seconds, -2.4 * width, 1.2 * width),
+            bell(seconds, 2.7 * width, 1.6 * width),
+        )
         return 0.2 * rise - bell(seconds, 0, width) + 0.45 * peak
 
     amplitude = plan.person.slow_wave_scale * height * rng.lognormal(0, 0.3, len(times))
@@ -91,24 +94,28 @@ def _slow_waves(rng: np.random.Generator, plan: Plan) -> Wave:
 
 
 def _k_complexes(rng: np.random.Generator, plan: Plan) -> Wave:
-    """K-complexes: a sharp negative wave, a slower positive one, 0.5 s or longer; about 1.5 a minute."""
+    """K-complexes: a sharp negative, then a slower positive wave; about 1.5 a minute."""
     times = _draw_times(rng, plan, (0, 0, 1.5, 0.3, 0))
 
     def shape(seconds: np.ndarray) -> np.ndarray:
-        return 0.2 * bell(seconds, -0.2, 0.06) - bell(seconds, 0, 0.09) + 0.6 * bell(seconds, 0.38, 0.16)
+        return (
+            0.2 * bell(seconds, -0.2, 0.06)
+            - bell(seconds, 0, 0.09)
+            + 0.6 * bell(seconds, 0.38, 0.16)
+        )
 
-    amplitude = plan.person.slow_wave_scale * 95 * rng.lognormal(0, 0.25, len(times))
+    amplitude = plan.person.slow_wave_scale * 130 * rng.lognormal(0, 0.25, len(times))
     return Wave(times, amplitude, shape, (0.5, 1.1), (1.0, 0.85, 0.35, 0.3))
 
 
 def _spindles(rng: np.random.Generator, plan: Plan, slow_times_s: np.ndarray) -> Wave:
-    """Spindles: 0.5-1.5 s of 11-15 Hz that wax and wane; some ride on the up-state after a slow wave.
+    """Spindles: 0.5-1.5 s of 11-15 Hz that wax and wane; some ride on an up-state.
 
     About four a minute in N2 and fewer in N3 (Purcell et al. 2017, Nat Commun 8: 15930); a spindle
     slows down a little towards its end.
     """
     riding = slow_times_s[rng.random(len(slow_times_s)) < 0.15] + 0.6
-    times = np.concatenate([_draw_times(rng, plan, (0, 0.2, 4.0, 1.2, 0.05)), riding])
+    times = np.concatenate([_draw_times(rng, plan, (0, 0.1, 4.5, 1.2, 0.02)), riding])
     frequency = (plan.person.spindle_hz + rng.normal(0, 0.35, len(times)))[:, None]
     half_s = rng.uniform(0.3, 0.75, len(times))[:, None]
 
@@ -116,7 +123,7 @@ def _spindles(rng: np.random.Generator, plan: Plan, slow_times_s: np.ndarray) ->
         envelope = np.cos(np.pi / 2 * np.clip(seconds / half_s, -1, 1)) ** 2
         return envelope * np.sin(2 * np.pi * (frequency - 0.5 * seconds) * seconds)
 
-    amplitude = plan.person.spindle_scale * 21 * rng.lognormal(0, 0.3, len(times))
+    amplitude = plan.person.spindle_scale * 24 * rng.lognormal(0, 0.3, len(times))
     amplitude *= np.where(plan.stage_at(times) == N2, 1.0, 0.8)
     return Wave(times, amplitude, shape, (0.8, 0.8), (0.6, 1.0, 0.35, 0.2))
 
@@ -128,7 +135,9 @@ def _vertex_waves(rng: np.random.Generator, plan: Plan) -> Wave:
     def shape(seconds: np.ndarray) -> np.ndarray:
         return 0.35 * bell(seconds, 0.16, 0.07) - bell(seconds, 0, 0.05)
 
-    return Wave(times, 45 * rng.lognormal(0, 0.25, len(times)), shape, (0.3, 0.5), (0.6, 1.0, 0.2, 0.3))
+    return Wave(
+        times, 45 * rng.lognormal(0, 0.25, len(times)), shape, (0.3, 0.5), (0.6, 1.0, 0.2, 0.3)
+    )
 
 
 def _sawtooth_waves(rng: np.random.Generator, plan: Plan) -> Wave:
@@ -142,11 +151,13 @@ def _sawtooth_waves(rng: np.random.Generator, plan: Plan) -> Wave:
         envelope = np.cos(np.pi / 2 * np.clip(seconds / half_s, -1, 1))
         return envelope * (np.sin(turn) - 0.45 * np.sin(2 * turn) + 0.15 * np.sin(3 * turn))
 
-    return Wave(times, 17 * rng.lognormal(0, 0.2, len(times)), shape, (2.0, 2.0), (0.7, 1.0, 0.3, 0.4))
+    return Wave(
+        times, 17 * rng.lognormal(0, 0.2, len(times)), shape, (2.0, 2.0), (0.7, 1.0, 0.3, 0.4)
+    )
 
 
 def _draw_times(rng: np.random.Generator, plan: Plan, per_min: tuple[float, ...]) -> np.ndarray:
-    """Draw the moments (s) of a wave that comes `per_min[stage]` times a minute, 1 s or more apart."""
+    """Draw the moments (s) of a wave that comes `per_min[stage]` times a minute."""
     n_candidates = rng.poisson(plan.duration_s / 60 * max(per_min))
     times = np.sort(rng.uniform(0, plan.duration_s, n_candidates))
     wanted = rng.random(n_candidates) < np.array(per_min)[plan.stage_at(times)] / max(per_min)
