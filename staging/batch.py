@@ -23,7 +23,7 @@ class Source:
 
 
 def find_sources(paths: Iterable[Path]) -> list[Source]:
-    """Return every recording named, or found below a folder named, in sorted order.
+    """Return every recording or stored night named, or found below a folder named, in order.
 
     A file named by hand is taken whatever its suffix; below a folder only recordings are. Two
     recordings that differ in the suffix alone (`a.edf`, `a.bdf`) keep it in their names.

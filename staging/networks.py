@@ -16,7 +16,7 @@ from recordings.channels import Candidate, Montage, resolve
 from recordings.ingest import NightSignals
 from recordings.recording import Recording, RecordingError
 from recordings.views import VIEWS
-from staging.derivations import choose_derivations
+from staging.derivations import choose_derivations, stored_derivations
 from staging.stage import Reading, SignalStager
 
 _CLASSES = {len(names): names for names in (STAGES, FOUR_CLASSES)}
@@ -85,6 +85,14 @@ class NetworkStager(SignalStager):
                 f"Name one with --channel {wanted[0]}=LABEL"
             )
         return montage
+
+    def pick(self, channels: tuple[str, ...], *, vote: bool) -> tuple[str, ...]:
+        """Choose the channels the model knows among those of a stored night."""
+        wanted = tuple(self.model.channels)
+        if len(wanted) > 1:
+            return tuple(name for name in wanted if name in channels)
+        known = tuple(name for name in wanted if name in channels and not vote)
+        return known or stored_derivations(channels, vote=vote)
 
     def proba(self, reading: Reading) -> np.ndarray:
         """Return the hypnodensity (E, K); the mean of it where derivations vote."""

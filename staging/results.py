@@ -31,7 +31,7 @@ from evaluation.statistics import DEFINITIONS, sleep_statistics
 from evaluation.traces import Trace
 from nights.atomic import write_text
 from nights.hypnogram import Hypnogram
-from nights.stages import FOUR_CLASSES, UNSCORED, to_four_classes
+from nights.stages import FOUR_CLASSES, to_four_classes
 from recordings.ingest import NightSignals
 from staging.quality import alarms, limits
 from staging.stage import StagedNight, derivations
@@ -77,7 +77,7 @@ class NightResult:
     def simulated(self) -> tuple[str, ...]:
         """Why this is not a result of a real night or of real weights."""
         reasons = []
-        if self.staged.reading.recording.simulated:
+        if self.staged.reading.simulated:
             reasons.append("The recording is simulated: no person slept this night.")
         if self.staged.stager.provenance.get("simulated"):
             reasons.append("The stager was trained on simulated nights.")
@@ -100,20 +100,17 @@ def judge(
         statistics=statistics,
     )
     if reference is not None:
-        reference = on_grid_of(hypnogram, reference)
+        reference = in_classes_of(hypnogram, reference)
     return NightResult(name, staged, hypnogram, correction, statistics, raised, reference)
 
 
-def on_grid_of(hypnogram: Hypnogram, scoring: Hypnogram) -> Hypnogram:
-    """Return `scoring` on the epochs of `hypnogram` (nearest epoch; -1 outside), in its classes."""
-    shift = round((hypnogram.onset_s - scoring.onset_s) / hypnogram.epoch_s)
-    place = np.arange(hypnogram.n_epochs) + shift
-    inside = (place >= 0) & (place < scoring.n_epochs)
-    stages = np.full(hypnogram.n_epochs, UNSCORED, dtype=np.int8)
-    stages[inside] = scoring.stages[place[inside]]
+def in_classes_of(hypnogram: Hypnogram, scoring: Hypnogram) -> Hypnogram:
+    """Return `scoring` on the epochs of `hypnogram`, in its classes."""
+    scoring = scoring.on_grid(hypnogram.onset_s, hypnogram.n_epochs)
     if hypnogram.classes == FOUR_CLASSES != scoring.classes:
-        stages = to_four_classes(stages)
-    return replace(hypnogram, stages=stages, proba=None, scorer=scoring.scorer, notes=())
+        stages = to_four_classes(scoring.stages)
+        return replace(scoring, stages=stages, proba=None, classes=FOUR_CLASSES)
+    return scoring
 
 
 def agreement(reference: Hypnogram, hypnogram: Hypnogram) -> dict[str, float]:
@@ -152,7 +149,7 @@ def facts_of(result: NightResult) -> dict[str, Any]:
         "night": result.name,
         "purpose": "for research; not a medical device",
         "simulated": result.simulated,
-        "source": source_facts(reading.recording.path),
+        "source": source_facts(reading.path),
         "stager": result.staged.stager.provenance,
         "correction": result.correction,
         "start": result.hypnogram.start.isoformat() if result.hypnogram.start else None,
@@ -165,7 +162,7 @@ def facts_of(result: NightResult) -> dict[str, Any]:
         "channels": [record.to_json() for record in signals.channels] if signals else [],
         "dropped": signals.dropped if signals else {},
         "view": {"name": signals.view.name, "hash": signals.view.hash} if signals else None,
-        "notes": [*reading.recording.notes, *result.hypnogram.notes],
+        "notes": [*reading.notes, *result.hypnogram.notes],
         "versions": versions(),
     }
 
@@ -202,7 +199,7 @@ def report_of(result: NightResult) -> NightReport:
         comparison=comparison,
         provenance=_provenance(result),
         simulated=result.simulated,
-        notes=(*reading.recording.notes, *result.hypnogram.notes),
+        notes=(*reading.notes, *result.hypnogram.notes),
     )
 
 
@@ -242,24 +239,28 @@ def _traces(signals: NightSignals | None) -> tuple[Trace, ...]:
 def _channel_rows(result: NightResult) -> tuple[ChannelRow, ...]:
     """Return the channel decision as the report shows it."""
     montage, signals = result.staged.reading.montage, result.staged.reading.signals
-    if montage is None or signals is None:
+    if signals is None:
         return ()
-    rows = []
-    for choice in montage.choices:
-        if choice.target in signals.signals:
-            record = signals.channel(choice.target)
-            quality = f"median {record.median:.3g}, IQR {record.iqr:.3g} {record.unit}"
-            row = ChannelRow(choice.target, record.taken, "", record.referenced, quality)
-        else:
-            row = ChannelRow(choice.target, "", signals.dropped.get(choice.target, choice.how))
-        rows.append(row)
+    rows = [
+        ChannelRow(
+            record.target,
+            record.taken,
+            f"{record.rate_hz:g} Hz",
+            record.referenced,
+            f"median {record.median:.3g}, IQR {record.iqr:.3g} {record.unit}",
+        )
+        for record in signals.channels
+    ]
+    absent = [choice for choice in montage.choices if choice.plus is None] if montage else []
+    rows += [ChannelRow(choice.target, "", choice.how) for choice in absent]
+    rows += [ChannelRow(target, "", reason) for target, reason in signals.dropped.items()]
     return tuple(rows)
 
 
 def _provenance(result: NightResult) -> dict[str, str]:
     """Return where the result comes from, a line each."""
     reading = result.staged.reading
-    lines = {"file": reading.recording.path.name}
+    lines = {"file": reading.path.name}
     for part in (result.staged.stager.provenance, result.correction):
         lines |= {key: str(value) for key, value in part.items() if not isinstance(value, dict)}
     if reading.signals is not None:
