@@ -33,11 +33,12 @@ def check_stages(stages: np.ndarray, n_classes: int = len(STAGES)) -> np.ndarray
     array = np.asarray(stages)
     if array.ndim != 1:
         raise ValueError(f"stages must be one-dimensional, found shape {array.shape}")
-    if array.size and not (array.dtype.kind in "biuf" and (array == np.round(array)).all()):
+    if array.size and not (array.dtype.kind in "iuf" and (array == np.round(array)).all()):
         raise ValueError("stages must be whole numbers")
-    wrong = np.unique(array[(array < UNSCORED) | (array >= n_classes)]).astype(int).tolist()
-    if wrong:
-        raise ValueError(f"stage codes {wrong} are outside -1..{n_classes - 1}")
+    wrong = np.unique(array[(array < UNSCORED) | (array >= n_classes)])
+    if wrong.size:
+        listed = ", ".join(f"{code:g}" for code in wrong)
+        raise ValueError(f"stage codes [{listed}] are outside -1..{n_classes - 1}")
     return array.astype(np.int8)
 
 
