@@ -113,9 +113,7 @@ class LanguageTask:
     headline = "nll"
     higher_is_better = False
 
-    def loss(
-        self, model: nn.Module, batch: StageBlocks
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    def loss(self, model: nn.Module, batch: StageBlocks) -> tuple[torch.Tensor, dict[str, float]]:
         """Return the mean cross-entropy in nats per stage."""
         device = next(model.parameters()).device
         logits = model(batch.tokens.to(device)).flatten(0, 1)
