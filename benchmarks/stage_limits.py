@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import combinations
@@ -25,10 +25,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from evaluation.alarm import SEVERITIES  # noqa: E402
 from evaluation.statistics import sleep_statistics  # noqa: E402
 from nights.atomic import write_text  # noqa: E402
 from nights.hypnogram import Hypnogram  # noqa: E402
 from nights.stages import EPOCH_S, FOUR_CLASSES, STAGES, UNSCORED, to_four_classes  # noqa: E402
+from recordings.scoring import read_scoring  # noqa: E402
+from staging.quality import judge  # noqa: E402
 
 SHORTEST_H = 3.0  # shorter scorings are naps or excerpts
 PERCENTILES = (0.5, 99.5)
@@ -113,8 +116,6 @@ def _tables(folder: str, pattern: str, **how: Any) -> Callable[[Path], Iterator[
     """Return a reader of the scoring files of one folder."""
 
     def read(data: Path) -> Iterator[Hypnogram]:
-        from recordings.scoring import read_scoring
-
         for path in sorted((data / "real" / folder).glob(pattern)):
             yield read_scoring(path, **how).hypnogram
 
@@ -158,22 +159,16 @@ def _ranges(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
 
 
 def _unseen(tables: dict[str, list[dict[str, float]]]) -> dict[str, float]:
-    """Return the share of nights that alarm when their source had no part in the ranges."""
-    counts: dict[str, int] = defaultdict(int)
+    """Return the share of nights with an alarm when their source had no part in the ranges."""
+    gravest: Counter[str] = Counter()
     for name, rows in tables.items():
         ranges = _ranges([row for other in tables if other != name for row in tables[other]])
         for row in rows:
-            counts["percentiles"] += _outside(row, ranges, "low", "high")
-            counts["extremes"] += _outside(row, ranges, "least", "greatest")
+            found = [judge(row[statistic], ranges[statistic]) for statistic in WATCHED]
+            severities = {judged[0] for judged in found if judged is not None}
+            gravest[max(severities, key=SEVERITIES.index, default="none")] += 1
     total = sum(map(len, tables.values()))
-    return {f"share_outside_{kind}": round(count / total, 4) for kind, count in counts.items()}
-
-
-def _outside(
-    row: dict[str, float], ranges: dict[str, dict[str, float]], low: str, high: str
-) -> bool:
-    """Tell whether any statistic of a night lies outside its range."""
-    return any(not r[low] <= row[n] <= r[high] for n, r in ranges.items() if np.isfinite(row[n]))
+    return {severity: round(gravest[severity] / total, 4) for severity in SEVERITIES}
 
 
 def _two_scorers(data: Path) -> dict[str, float]:
