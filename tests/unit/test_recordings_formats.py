@@ -18,6 +18,8 @@ from recordings.formats import is_recording, open_recording
 from recordings.recording import RecordingError
 from tests.makers.edf_maker import write_edf
 
+# the wfdb package uses what pandas gives up
+pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
 P2018_LABELS = ["F3-M2", "F4-M1", "SaO2"]
 
 
