@@ -14,7 +14,6 @@ samples per epoch) and `window` (epochs it takes at once, None = any number). It
 from __future__ import annotations
 
 import importlib
-import inspect
 import pkgutil
 import sys
 import typing
@@ -76,8 +75,9 @@ def names() -> list[str]:
 
 
 def stagers() -> list[str]:
-    """Return the names of the models that stage: those whose `forward` takes `present`."""
-    return [n for n in names() if "present" in inspect.signature(_MODELS[n].forward).parameters]
+    """Return the names of the models that stage: those whose `forward` gives a StagerOutput."""
+    gives = {name: typing.get_type_hints(_MODELS[name].forward).get("return") for name in names()}
+    return [name for name, kind in gives.items() if kind is StagerOutput]
 
 
 def entry(name: str) -> tuple[type[nn.Module], type]:
@@ -94,7 +94,7 @@ def presets(name: str) -> dict[str, Any]:
     """Return the published settings of the model `name`: {preset: configuration}."""
     model, configuration = entry(name)
     own = sys.modules[model.__module__].PRESETS
-    return {key: value for key, value in own.items() if isinstance(value, configuration)}
+    return {key: value for key, value in own.items() if type(value) is configuration}
 
 
 def _import_all() -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from models import register
+from models.layers import SelfAttention
 from models.published import Adapter, StateDict
 
 INIT_STD = 0.02  # GPT-2 (Radford et al. 2019)
@@ -31,10 +33,6 @@ class Config:
     n_heads: int = 6
     dropout: float = 0.1
 
-    def __post_init__(self) -> None:
-        if self.width % self.n_heads:
-            raise ValueError(f"width {self.width} is not divisible by {self.n_heads} heads")
-
 
 PRESETS = {
     "paper-60": Config(n_positions=60),
@@ -43,58 +41,37 @@ PRESETS = {
 }
 
 
-class Attention(nn.Module):
-    """Causal multi-head self-attention; every place sees itself and what came before."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.n_heads, self.dropout = config.n_heads, config.dropout
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.out = nn.Linear(config.width, config.width)
-
-    def forward(
-        self, x: torch.Tensor, allowed: torch.Tensor | None, *, last: bool = False
-    ) -> torch.Tensor:
-        """Return (B, T, E), or (B, 1, E) if only the `last` place asks.
-
-        `allowed` (B, 1, T, T) bool says who sees whom; None means plain causal attention.
-        """
-        q, k, v = (self._heads(part) for part in self.qkv(x).chunk(3, dim=-1))  # (B, H, T, E/H)
-        if last:
-            q, allowed = q[:, :, -1:], None if allowed is None else allowed[:, :, -1:]
-        seen = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=allowed,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=allowed is None and not last,
-        )
-        return self.out(seen.transpose(1, 2).flatten(2))
-
-    def _heads(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, T, E) -> (B, H, T, E/H)."""
-        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
-
-
 class Block(nn.Module):
     """Pre-norm transformer block: x += attention(norm(x)); x += mlp(norm(x))."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.norm_1 = nn.LayerNorm(config.width)
-        self.attention = Attention(config)
+        self.attention = SelfAttention(config.width, config.n_heads, config.dropout)
         self.norm_2 = nn.LayerNorm(config.width)
         self.up = nn.Linear(config.width, 4 * config.width)
         self.down = nn.Linear(4 * config.width, config.width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(
-        self, x: torch.Tensor, allowed: torch.Tensor | None = None, *, last: bool = False
-    ) -> torch.Tensor:
-        """Return the new residual stream (B, T, E), or its last place (B, 1, E)."""
-        attended = self.attention(self.norm_1(x), allowed, last=last)
-        x = (x[:, -1:] if last else x) + self.dropout(attended)
+    def forward(self, x: torch.Tensor, allowed: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the new residual stream (B, T, E).
+
+        `allowed` (B, 1, T, T) says which place sees which; None: itself and all before it.
+        """
+        return self._finish(x, self.attention(self.norm_1(x), allowed, causal=allowed is None))
+
+    def last(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the last place of the new residual stream only, (B, E)."""
+        normed = self.norm_1(x)
+        width = x.shape[-1]
+        weight, bias = self.attention.qkv.weight, self.attention.qkv.bias
+        q = F.linear(normed[:, -1:], weight[:width], bias[:width])
+        k, v = F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=-1)
+        return self._finish(x[:, -1:], self.attention.mix(q, k, v))[:, 0]
+
+    def _finish(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+        """Add what attention found, then the MLP."""
+        x = x + self.dropout(attended)
         hidden = F.gelu(self.up(self.norm_2(x)), approximate="tanh")
         return x + self.dropout(self.down(hidden))
 
@@ -181,10 +158,10 @@ class StageLanguageModel(nn.Module):
 
         The last block is computed at the last place only: nothing else is read there.
         """
-        x = self.embed(ids)
-        for block in self.blocks[:-1]:
+        x, (*blocks, final) = self.embed(ids), self.blocks
+        for block in blocks:
             x = block(x)
-        x = self.norm(self.blocks[-1](x, last=True)[:, 0])
+        x = self.norm(cast(Block, final).last(x))
         return F.log_softmax(F.linear(x, self.tokens.weight), dim=-1)
 
     @torch.no_grad()
