@@ -164,6 +164,21 @@ class StageLanguageModel(nn.Module):
         x = self.norm(cast(Block, final).last(x))
         return F.log_softmax(F.linear(x, self.tokens.weight), dim=-1)
 
+    @torch.no_grad()
+    def max_log_odds(self) -> torch.Tensor:
+        """Return (vocab, vocab): no context can prefer a stage (column) to another (row) by more.
+
+        What the last norm gives lies on a sphere of radius sqrt(E) orthogonal to (1, ..., 1),
+        stretched by its weight and moved by its bias: the largest projection of that onto the
+        difference of two token embeddings bounds the difference of their log-probabilities.
+        """
+        tokens = self.tokens.weight.double()
+        apart = tokens[None] - tokens[:, None]  # (row, column, E): column minus row
+        stretched = apart * self.norm.weight
+        across = stretched - stretched.mean(dim=-1, keepdim=True)
+        reach = across.norm(dim=-1) * math.sqrt(self.config.width)
+        return (reach + apart @ self.norm.bias.double()).float()
+
     @torch.inference_mode()
     def generate(
         self, ids: torch.Tensor, n_epochs: int, *, generator: torch.Generator | None = None

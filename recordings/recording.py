@@ -1,4 +1,4 @@
-"""The one object every file format becomes: labels, exact rates, units, start, signals on demand."""
+"""The one object every format becomes: labels, exact rates, units, start, signals on demand."""
 
 from __future__ import annotations
 

@@ -1,0 +1,206 @@
+"""The only inference path: a recording becomes a hypnogram with its hypnodensity.
+
+A stager is anything that turns a recording into a probability per epoch and stage: YASA, a network
+of this house, or a file of someone else's predictions. `load_stager` finds one by name; reading and
+staging are two steps so that the next recording can be read while the model works.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from recordings.channels import Candidate, Montage
+from recordings.ingest import NightSignals, read_view
+from recordings.views import View
+
+from nights.hypnogram import Hypnogram
+from nights.stages import STAGES
+from recordings.recording import Recording, RecordingError
+
+FLAT_UV = 0.05  # an EEG epoch whose standard deviation is below this holds no EEG (amplifier noise)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One recording, read for one stager.
+
+    Parameters
+    ----------
+    recording : Recording
+        Where it came from; gives the clock.
+    montage : Montage or None
+        Which channels were taken and how; None when no signal is needed.
+    signals : NightSignals or None
+        The channels as the stager wants them; None when no signal is needed.
+    """
+
+    recording: Recording
+    montage: Montage | None = None
+    signals: NightSignals | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class StagedNight:
+    """A recording, what was read of it, and the hypnogram the stager made."""
+
+    reading: Reading
+    hypnogram: Hypnogram
+    stager: Stager = field(repr=False)
+
+
+class Stager(ABC):
+    """Anything that turns a recording into a hypnodensity.
+
+    Attributes
+    ----------
+    name : str
+        As in results and reports.
+    classes : tuple of str
+        Names of the classes, in the order of the probabilities.
+    provenance : dict
+        Where the stager comes from: weights, hash, licence, what it was trained on; the key
+        `simulated` is True when simulated nights trained it.
+    """
+
+    name: str
+    classes: tuple[str, ...] = STAGES
+    provenance: Mapping[str, Any] = {}
+
+    @abstractmethod
+    def read(
+        self,
+        recording: Recording,
+        *,
+        overrides: Mapping[str, Candidate] | None = None,
+        vote: bool = False,
+    ) -> Reading:
+        """Choose the channels and read what `proba` needs.
+
+        Raises
+        ------
+        RecordingError
+            If the recording has no channel this stager can use.
+        """
+
+    @abstractmethod
+    def proba(self, reading: Reading) -> np.ndarray:
+        """Return the hypnodensity, float32 (E, K); NaN rows where nothing can be said."""
+
+
+class SignalStager(Stager):
+    """A stager that reads signals: channels by `montage`, as its `view` declares."""
+
+    view: View
+
+    @abstractmethod
+    def montage(
+        self, recording: Recording, overrides: Mapping[str, Candidate] | None, *, vote: bool
+    ) -> Montage:
+        """Return the channels to read; several EEG derivations when they shall vote."""
+
+    def read(
+        self,
+        recording: Recording,
+        *,
+        overrides: Mapping[str, Candidate] | None = None,
+        vote: bool = False,
+    ) -> Reading:
+        """Resolve the channels, print nothing, read them through the view."""
+        montage = self.montage(recording, overrides, vote=vote)
+        signals = read_view(recording, self.view, montage=montage)
+        if not signals.n_epochs:
+            seconds = f"{recording.duration_s:g} s"
+            raise RecordingError(f"{recording.path.name}: {seconds} long, shorter than one epoch")
+        return Reading(recording, montage, signals)
+
+
+def stage(
+    recording: Recording,
+    stager: Stager,
+    *,
+    overrides: Mapping[str, Candidate] | None = None,
+    vote: bool = False,
+) -> StagedNight:
+    """Stage one recording.
+
+    Parameters
+    ----------
+    recording : Recording
+        From `recordings.formats.open_recording`.
+    stager : Stager
+        From `load_stager`.
+    overrides : mapping of str to label or pair, optional
+        Channels named by hand, for example `{"C4": ("EEG2", "A1")}`.
+    vote : bool
+        Let every usable EEG derivation vote (stagers of one derivation): mean of probabilities.
+
+    Raises
+    ------
+    RecordingError
+        If the recording cannot be staged; the message names file, channel and reason.
+    """
+    return stage_reading(stager.read(recording, overrides=overrides, vote=vote), stager)
+
+
+def stage_reading(reading: Reading, stager: Stager) -> StagedNight:
+    """Stage what was read: the stager's probabilities on the clock of the recording.
+
+    Epochs inside a gap of the recording, and epochs in which every EEG lead is flat, stay unscored:
+    a stage there would be invented.
+    """
+    proba = np.array(stager.proba(reading), dtype=np.float32)
+    notes = []
+    if reading.signals is not None:
+        empty = _nothing_recorded(reading.signals)
+        proba[empty] = np.nan
+        if empty.any():
+            notes.append(f"{int(empty.sum())} epochs unscored: gap or every EEG lead flat")
+    start = reading.recording.start
+    hypnogram = Hypnogram.from_proba(
+        proba, start=start, classes=stager.classes, scorer=stager.name, notes=tuple(notes)
+    )
+    return StagedNight(reading, hypnogram, stager)
+
+
+def _nothing_recorded(signals: NightSignals) -> np.ndarray:
+    """Return bool (E,): epochs in a gap, or with every EEG lead flat."""
+    eeg = [signals.signals[c.target] for c in signals.channels if c.kind == "eeg"]
+    if not eeg:
+        return signals.unscored
+    flat = np.all([lead.std(axis=1) < FLAT_UV for lead in eeg], axis=0)
+    return signals.unscored | flat
+
+
+def load_stager(name: str, *, device: str = "auto") -> Stager:
+    """Return the stager called `name`.
+
+    Parameters
+    ----------
+    name : str
+        `yasa`; the name of weights (`main_weights.py list`) or a `.safetensors` file of a stager;
+        or a file, or folder of files named like the recordings, with someone else's predictions.
+    device : str
+        `auto`, `cpu` or `cuda`, for networks.
+
+    Raises
+    ------
+    ValueError
+        If there is no such stager; the message lists the known ones.
+    """
+    if name == "yasa":
+        from staging.yasa import YasaStager
+
+        return YasaStager()
+    path = Path(name)
+    if path.exists() and path.suffix != ".safetensors":
+        from staging.predictions import PredictionStager
+
+        return PredictionStager(path)
+    from staging.networks import NetworkStager
+
+    return NetworkStager.from_weights(name, device=device)
