@@ -163,6 +163,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.hours * 120 < 1:
             raise ValueError(f"hours = {self.hours} is less than one epoch of 30 s")
+        for text in self.lead_off:
+            _stretch(text)
 
 
 def main(cfg: Config) -> int:

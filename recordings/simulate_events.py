@@ -74,7 +74,8 @@ class Plan:
 def make_plan(rng: np.random.Generator, stages: np.ndarray, person: Person) -> Plan:
     """Draw every event of a night with the given stages."""
     breathing = _draw_breathing_events(rng, stages, person.ahi)
-    falls = [_desaturation(rng, event) for event in breathing]
+    lag_s = rng.uniform(12, 18)
+    falls = [_desaturation(event, lag_s) for event in breathing]
     arousals = _draw_arousals(rng, stages, breathing)
     movements = _draw_movements(rng, stages, arousals)
     everything = [*breathing, *falls, *arousals, *movements]
@@ -99,14 +100,13 @@ def _draw_breathing_events(
     ]
 
 
-def _desaturation(rng: np.random.Generator, event: Annotation) -> Annotation:
+def _desaturation(event: Annotation, lag_s: float) -> Annotation:
     """Return the fall of SpO2 that follows a breathing event, from its beginning to its nadir.
 
-    Blood needs 10 to 20 s from the lung to the finger, so the fall begins about that long after
-    the airflow stopped and the nadir comes after breathing has returned.
+    Blood needs `lag_s` from the lung to the finger, so the fall begins that long after the airflow
+    stopped and the nadir comes after breathing has returned.
     """
-    lag = rng.uniform(12, 18)
-    return Annotation(round(event.onset_s + lag, 1), round(event.duration_s + 3, 1), DESATURATION)
+    return Annotation(round(event.onset_s + lag_s, 1), round(event.duration_s + 3, 1), DESATURATION)
 
 
 def _draw_arousals(

@@ -15,9 +15,9 @@ from nights.stages import N2, N3
 from recordings.simulate_events import Plan
 from recordings.simulate_synthesis import add_pulses, bell
 
-# Gain of each wave in frontal, central, occipital and deep regions.
+# Gain of each wave in frontal, central, occipital and midline regions.
 Gains = tuple[float, float, float, float]
-LOBES = ("frontal", "central", "occipital", "deep")
+LOBES = ("frontal", "central", "occipital", "midline")
 _SLOW_WAVE_MS_BEHIND_FRONT = (0.0, 0.03, 0.08, 0.02)  # s; they travel (Massimini et al. 2004)
 
 
@@ -89,7 +89,7 @@ def _slow_waves(rng: np.random.Generator, plan: Plan) -> Wave:
         return 0.2 * rise - bell(seconds, 0, width) + 0.45 * peak
 
     amplitude = plan.person.slow_wave_scale * height * rng.lognormal(0, 0.3, len(times))
-    gains = (1.0, 0.75, 0.35, 0.3)
+    gains = (0.75, 0.55, 0.35, 0.75)
     return Wave(times, amplitude, shape, (0.9, 1.4), gains, _SLOW_WAVE_MS_BEHIND_FRONT)
 
 
@@ -105,7 +105,7 @@ def _k_complexes(rng: np.random.Generator, plan: Plan) -> Wave:
         )
 
     amplitude = plan.person.slow_wave_scale * 130 * rng.lognormal(0, 0.25, len(times))
-    return Wave(times, amplitude, shape, (0.5, 1.1), (1.0, 0.85, 0.35, 0.3))
+    return Wave(times, amplitude, shape, (0.5, 1.1), (0.8, 0.7, 0.35, 0.7))
 
 
 def _spindles(rng: np.random.Generator, plan: Plan, slow_times_s: np.ndarray) -> Wave:
