@@ -2,6 +2,8 @@
 
 YASA (trained on 3,000 real nights) stages them from C4-M1, E1-M2 and the chin; its stages are
 compared with the true ones. A plain beat detector built from SciPy looks for the beats of the ECG.
+Agreement above that on real nights (kappa about 0.8) says that simulated stages are purer than
+people's: a simulated night proves that a program works, never how well a stager does.
 
     python -m benchmarks.simulate_yasa --nights 20
 """

@@ -58,7 +58,7 @@ REGIONS = (
     Region("midline", 0.0, 0.3, 0.9, _MIDLINE),
 )
 
-# The rows of these tables: W N1 N2 N3 R and arousal, as power at C4-M1.
+# The next tables hold what C4-M1 shows besides single waves, in W N1 N2 N3 R and arousal.
 # Aperiodic background: density at 1 Hz (uV2/Hz) and exponent of its fall; the spectrum steepens
 # with the depth of sleep (Lendner et al. 2020, eLife 9: e55092).
 _DENSITY_AT_1_HZ = (11.0, 12.0, 26.0, 60.0, 13.0, 20.0)

@@ -23,12 +23,11 @@ MOVEMENT = "Movement artefact"
 LEAD_OFF = "Lead off"
 BREATHING_EVENTS = (OBSTRUCTIVE, CENTRAL, HYPOPNEA)
 
-# Breathing events gather in R and light sleep (upper airway tone is lost in R, loop gain is low in
-# N3); arousals without a breathing event are rare in N3 (Bonnet and Arand 2007, J Clin Sleep Med
-# 3: 133). Relative rates for W N1 N2 N3 R.
+# Relative rates for W N1 N2 N3 R. Breathing events gather in R, where the upper airway loses its
+# tone, and in light sleep; deep sleep is hard to disturb.
 _BREATHING_RATE = np.array([0.0, 1.2, 1.0, 0.4, 1.6])
 _AROUSAL_RATE = np.array([0.0, 1.5, 1.0, 0.3, 0.9])
-_AROUSALS_PER_H = 8.0
+_AROUSALS_PER_H = 8.0  # without breathing events (Bonnet and Arand 2007, J Clin Sleep Med 3: 271)
 _MOVEMENTS_PER_H_AWAKE = 12.0
 _EYES_OPEN_AWAKE = 0.3  # part of the epochs awake in bed
 
@@ -74,7 +73,7 @@ class Plan:
 def make_plan(rng: np.random.Generator, stages: np.ndarray, person: Person) -> Plan:
     """Draw every event of a night with the given stages."""
     breathing = _draw_breathing_events(rng, stages, person.ahi)
-    lag_s = rng.uniform(12, 18)
+    lag_s = rng.uniform(12, 18)  # circulation time, the same all night
     falls = [_desaturation(event, lag_s) for event in breathing]
     arousals = _draw_arousals(rng, stages, breathing)
     movements = _draw_movements(rng, stages, arousals)

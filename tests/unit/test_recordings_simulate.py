@@ -16,6 +16,7 @@ from scipy.signal import butter, sosfiltfilt, welch
 from command_line import parse
 from nights.stages import N1, N2, N3, R, W
 from nights.stages import STAGES as NAMES
+from recordings.edf import EdfRecording
 from recordings.edf_writing import Signal, write_edfplus
 from recordings.recording import Annotation, RecordingError
 from recordings.simulate import SCORER, Config, SimulatedNight, main, simulate_night
@@ -337,6 +338,25 @@ def test_every_montage_is_written_as_edf_that_others_read(montage: str, tmp_path
             assert np.abs(file.readSignal(place) - signal.samples).max() <= 0.51 * step
 
 
+def test_our_own_reader_gives_back_signals_clock_and_marks(tmp_path: Path) -> None:
+    night = simulate_night(1, hours=0.25, montage="home")
+    night.write(tmp_path / "night.edf", scoring="both")
+    recording = EdfRecording(tmp_path / "night.edf")
+    assert recording.labels == tuple(night.signals)
+    assert recording.start == night.start
+    assert recording.gaps == ()
+    for label, signal in night.signals.items():
+        assert recording.channel(label).rate_hz == signal.rate_hz
+        assert not recording.channel(label).dead
+        scale = 1000 if signal.unit == "mV" else 1  # the reader gives every voltage in uV
+        read = recording.read(label) / scale
+        assert np.abs(read - signal.samples).max() < 1e-3 * (100 if signal.unit == "%" else 5)
+    assert [mark.text for mark in recording.annotations if "stage" not in mark.text] == [
+        event.text for event in night.events
+    ]
+    assert EdfRecording(tmp_path / "night-Hypnogram.edf").annotations == recording.annotations
+
+
 def test_scoring_inside_the_file_and_beside_it_is_the_truth(tmp_path: Path) -> None:
     night = simulate_night(1, hours=0.5, ahi=30, montage="home")
     night.write(tmp_path / "night.edf", scoring="both")
@@ -420,6 +440,10 @@ def test_refusals_say_what_was_wrong(tmp_path: Path) -> None:
         simulate_night(0, montage="huge")
     with pytest.raises(ValueError, match="no signal 'Cz' to take off; there are ECG"):
         simulate_night(0, hours=0.1, montage="home", lead_off=[("Cz", 0, 1)])
+    with pytest.raises(ValueError, match="ECG cannot be off for 1 s from 360 of 360"):
+        simulate_night(0, hours=0.1, montage="home", lead_off=[("ECG", 360, 1)])
+    with pytest.raises(ValueError, match="ahi must be 0 or more, found -1"):
+        simulate_night(0, hours=0.1, montage="home", ahi=-1)
     with pytest.raises(ValueError, match="a stage for every epoch"):
         simulate_night(0, stages=[W, -1])
     with pytest.raises(ValueError, match="at least one epoch"):
