@@ -78,7 +78,7 @@ class SimulatedNight:
         ]
         marks = [*stages, *self.events]
         write = partial(
-            write_edfplus, start=self.start, patient="simulated", equipment="nightstack simulator"
+            write_edfplus, start=self.start, patient="simulated", equipment="nightstack_simulator"
         )
         write(path, self.signals, marks if scoring in ("inside", "both") else [])
         if scoring in ("beside", "both"):

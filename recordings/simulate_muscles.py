@@ -78,8 +78,8 @@ def _saccade_times(rng: np.random.Generator, plan: Plan) -> np.ndarray:
     closed = np.flatnonzero((plan.stages == W) & ~plan.eyes_open)
     drowsy = 30 * (np.repeat(closed, 2) + rng.random(2 * len(closed)))
     dreaming = np.flatnonzero(plan.stages == R)
-    bursts = 30 * (np.repeat(dreaming, 2) + rng.random(2 * len(dreaming)))
-    bursts = bursts[rng.random(len(bursts)) < 0.65]
+    bursts = 30 * (np.repeat(dreaming, 3) + rng.random(3 * len(dreaming)))
+    bursts = bursts[rng.random(len(bursts)) < 0.55]
     sizes = rng.integers(1, 9, len(bursts))
     after_s = [np.cumsum(rng.gamma(3, 0.2, size)) for size in sizes]
     moving = np.repeat(bursts, sizes) + np.concatenate([np.zeros(0), *after_s])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pyedflib
@@ -470,6 +471,10 @@ def test_the_command_line_writes_the_night_it_names(
     assert main(parse(Config, [*flags, "--lead-off", "ECG:10:20", "--scoring", "both"])) == 0
     assert "simulated night of 30 epochs" in capsys.readouterr().out
     assert sorted(path.name for path in out.parent.iterdir()) == ["n-Hypnogram.edf", "n.edf"]
+
+
+def test_the_command_line_offers_every_montage() -> None:
+    assert get_args(get_type_hints(Config)["montage"]) == tuple(MONTAGES)
 
 
 @pytest.mark.parametrize("flags", [["--hours", "0"], ["--lead-off", "ECG"], ["--montage", "x"]])
