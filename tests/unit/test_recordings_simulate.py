@@ -174,8 +174,10 @@ def test_rapid_eye_movements_come_in_r_and_slow_ones_in_n1(night: SimulatedNight
     assert jumps[3] > 5 * max(jumps[:3])
     pair = {"E1-E2": Signal(between, Fraction(256), "uV")}
     rolling = SimulatedNight(pair, night.hypnogram, (), night.beats_s, night.start, night.person)
-    slow = [band_power(rolling, "E1-E2", stage, 0.2, 0.6) for stage in (N1, N2, R)]
-    assert slow[0] > 1.4 * slow[2] > 5 * slow[1]
+    slow = {stage: band_power(rolling, "E1-E2", stage, 0.2, 0.6) for stage in (N1, N2, R)}
+    fast = {stage: band_power(rolling, "E1-E2", stage, 1, 4) for stage in (N1, R)}
+    assert slow[N1] > 5 * slow[N2]
+    assert slow[N1] / fast[N1] > 3 * slow[R] / fast[R]
 
 
 def test_chin_tone_falls_with_sleep_and_is_lowest_in_r(night: SimulatedNight) -> None:
