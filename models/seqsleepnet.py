@@ -126,8 +126,9 @@ def _triangles(config: Config) -> torch.Tensor:
     edges = np.floor((config.n_fft + 1) * edges_hz / config.rate_hz)
     lower, peak, upper = (edges[i : i + config.n_filters, None] for i in range(3))
     bins = np.arange(config.n_bins)
-    rising, falling = (bins - lower) / (peak - lower), (upper - bins) / (upper - peak)
-    return torch.from_numpy(np.minimum(rising, falling).clip(min=0)).float()
+    rising = (bins - lower) / np.maximum(peak - lower, 1)  # edges that coincide leave no slope
+    falling = (upper - bins) / np.maximum(upper - peak, 1)
+    return torch.from_numpy(np.where(bins < peak, rising, falling).clip(min=0)).float()
 
 
 class StepNorm(nn.Module):
