@@ -78,7 +78,8 @@ def _size(record: ChannelRecord, kind: str) -> Iterator[Alarm]:
         f"{kind.upper()}; is the unit in the file right, is the lead connected?"
     )
     source = f"plausible amplitude of {kind.upper()}: {low:g} to {high:g} uV"
-    yield Alarm("unlikely amplitude", size, limit, record.unit, source, message, "distrust")
+    severity: Severity = "warning" if kind == "emg" else "distrust"  # stagers lean on EEG and eyes
+    yield Alarm("unlikely amplitude", size, limit, record.unit, source, message, severity)
 
 
 def _lead_off(record: ChannelRecord, signal: np.ndarray) -> Iterator[Alarm]:
