@@ -101,9 +101,7 @@ class Montage:
             reference = "yes" if choice.referenced else "no"
             rows.append((choice.target, " - ".join(at), rate, reference, choice.how))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        return "\n".join(
-            "  ".join([*map(str.ljust, row, widths), row[4]]).rstrip() for row in rows
-        )
+        return "\n".join("  ".join([*map(str.ljust, row, widths), row[4]]).rstrip() for row in rows)
 
     def to_json(self) -> list[dict[str, object]]:
         """Return the choices as plain dictionaries."""
@@ -180,7 +178,7 @@ GENERIC: dict[str, tuple[Candidate, ...]] = {
 
 # Best first for stagers that read one EEG: central as AASM recommends, then frontal (YASA: the
 # electrodes with the strongest sleep waves), then occipital, then the bipolar leads of Sleep-EDF.
-_PREFERENCE = {
+PREFERENCE = {
     "eeg": ("C4", "C3", "F4", "F3", "FpzCz", "O2", "O1", "PzOz"),
     "eog": ("E1", "E2", "EOGh"),
     "emg": ("Chin",),
@@ -261,7 +259,7 @@ def ranked(
     """
     overrides = overrides or {}
     named = [target for target in overrides if TARGETS[target].kind == kind]
-    order = [*named, *(t for t in _PREFERENCE[kind] if t not in named)]
+    order = [*named, *(t for t in PREFERENCE[kind] if t not in named)]
     montage = resolve(recording, order, overrides=overrides)
     found = [choice for choice in montage.choices if choice.plus is not None]
     found.sort(key=lambda choice: (choice.target not in named, not choice.referenced))

@@ -77,7 +77,9 @@ class SimulatedNight:
             for first, length, stage in self.hypnogram.runs()
         ]
         marks = [*stages, *self.events]
-        write = partial(write_edfplus, start=self.start, patient="simulated", equipment="simulator")
+        write = partial(
+            write_edfplus, start=self.start, patient="simulated", equipment="nightstack_simulator"
+        )
         write(path, self.signals, marks if scoring in ("inside", "both") else [])
         if scoring in ("beside", "both"):
             write(path.with_name(f"{path.stem}-Hypnogram.edf"), {}, marks)
@@ -127,14 +129,23 @@ def simulate_night(
     Raises
     ------
     ValueError
-        For an unknown montage or label, a stage that is unscored, or less than one epoch.
+        For an unknown montage or label, an unscored stage, less than one epoch, a negative AHI, or
+        a lead that comes off outside the night.
     """
+    if ahi < 0:
+        raise ValueError(f"ahi must be 0 or more, found {ahi}")
     if montage not in MONTAGES:
         raise ValueError(f"no montage {montage!r}; there are {', '.join(MONTAGES)}")
     who, sleep, happens, body, faults = np.random.default_rng(seed).spawn(5)
     person = Person.draw(who, age, ahi)
     given = draw_stages(sleep, int(hours * 120), age=age) if stages is None else stages
-    hypnogram = Hypnogram(np.asarray(given), start=start, lights_off_s=0.0, scorer=SCORER)
+    hypnogram = Hypnogram(
+        np.asarray(given),
+        start=start,
+        lights_off_s=0.0,
+        lights_on_s=float(len(given) * EPOCH_S),
+        scorer=SCORER,
+    )
     if not hypnogram.n_epochs or (hypnogram.stages == UNSCORED).any():
         raise ValueError("a simulated night needs at least one epoch, and a stage for every epoch")
     plan = make_plan(happens, hypnogram.stages, person)
@@ -163,20 +174,18 @@ class Config:
     def __post_init__(self) -> None:
         if self.hours * 120 < 1:
             raise ValueError(f"hours = {self.hours} is less than one epoch of 30 s")
+        for text in self.lead_off:
+            _stretch(text)
 
 
 def main(cfg: Config) -> int:
     """Simulate, write, and say what was written."""
-    night = simulate_night(
-        cfg.seed,
-        hours=cfg.hours,
-        montage=cfg.montage,
-        age=cfg.age,
-        ahi=cfg.ahi,
-        hum_uv=cfg.hum_uv,
-        mains_hz=cfg.mains_hz,
-        lead_off=[_stretch(text) for text in cfg.lead_off],
-    )
+    arguments = {key: value for key, value in vars(cfg).items() if key not in ("out", "scoring")}
+    arguments["lead_off"] = [_stretch(text) for text in cfg.lead_off]
+    try:
+        night = simulate_night(**arguments)
+    except ValueError as error:
+        raise SystemExit(f"{cfg.out}: {error}") from None
     night.write(cfg.out, scoring=cfg.scoring)
     n_epochs, n_events = night.hypnogram.n_epochs, len(night.events)
     sys.stdout.write(f"{cfg.out}: simulated night of {n_epochs} epochs, {n_events} events\n")

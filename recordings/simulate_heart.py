@@ -66,7 +66,7 @@ def draw_ppg(
     """Draw the finger pulse wave (n,), arbitrary units, float32.
 
     One pulse per beat, with its dicrotic wave; the finger's vessels narrow at arousals, so the
-    pulses shrink (Haba-Rubio et al. 2005, Sleep Med 6: 353).
+    pulses shrink (Haba-Rubio et al. 2005, Sleep Breath 9: 73).
     """
     n_samples = round(plan.duration_s * rate_hz)
     width = np.exp(0.15 * drift(rng, round(plan.duration_s * BODY_HZ), BODY_HZ, 60))

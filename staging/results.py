@@ -113,9 +113,10 @@ def in_classes_of(hypnogram: Hypnogram, scoring: Hypnogram) -> Hypnogram:
     return scoring
 
 
-def agreement(reference: Hypnogram, hypnogram: Hypnogram) -> dict[str, float]:
+def agreement(reference: Hypnogram, hypnogram: Hypnogram) -> dict[str, Any]:
     """Return accuracy, kappa, macro F1 ... of `hypnogram` over the epochs both have a stage for."""
-    return metrics_from(_confusion(reference, hypnogram))
+    counts = _confusion(reference, hypnogram)
+    return metrics_from(counts) | {"confusion": counts}
 
 
 def write_night(folder: Path, result: NightResult, settings: Mapping[str, Any]) -> None:
@@ -132,7 +133,7 @@ def write_night(folder: Path, result: NightResult, settings: Mapping[str, Any]) 
     )
     save_figure(figure, folder / "night.png")
     write_report(report_of(result), folder / "report.html")
-    facts = _plain(facts_of(result) | {"settings": settings})
+    facts = plain(facts_of(result) | {"settings": settings})
     write_text(folder / DONE, json.dumps(facts, indent=1) + "\n")
 
 
@@ -270,14 +271,14 @@ def _provenance(result: NightResult) -> dict[str, str]:
     return lines | {"rerun": "python main_stage_slm.py --config config.json (beside this folder)"}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return `value` as JSON can hold it: NaN is null, tuples and arrays are lists."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value

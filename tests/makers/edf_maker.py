@@ -142,51 +142,55 @@ def append(path: Path, content: bytes) -> None:
     path.write_bytes(path.read_bytes() + content)
 
 
-def _setter(field: str, value: str | bytes, signal: int | None = None) -> Callable[[Path], None]:
-    """Return a fault that overwrites one field."""
-    return lambda path: set_field(path, field, value, signal)
+def _overwrite(signal: int | None = None, **values: str | bytes) -> Callable[[Path], None]:
+    """Return a fault that overwrites fixed fields, or fields of one signal."""
+
+    def fault(path: Path) -> None:
+        for field, value in values.items():
+            set_field(path, field, value, signal)
+
+    return fault
+
+
+def _keep(n_bytes: int) -> Callable[[Path], None]:
+    """Return a fault that leaves the first bytes alone."""
+    return lambda path: cut(path, path.stat().st_size - n_bytes)
 
 
 # One maker per fault: each takes the path of a valid file whose signal 0 is an ordinary channel.
 FAULTS: dict[str, Callable[[Path], None]] = {
-    "records -1": _setter("records", "-1"),
-    "records not a number": _setter("records", "many"),
-    "records too many": _setter("records", "99999"),
-    "records too few": _setter("records", "2"),
-    "no records": _setter("records", "0"),
+    "records -1": _overwrite(records="-1"),
+    "records not a number": _overwrite(records="many"),
+    "records too many": _overwrite(records="99999"),
+    "records too few": _overwrite(records="2"),
+    "no records": _overwrite(records="0"),
     "last record cut": lambda path: cut(path, 7),
     "bytes after the last record": lambda path: append(path, b"left over"),
-    "date 00.00.00": _setter("date", "00.00.00"),
-    "date in words": _setter("date", "yesterda"),
-    "time 26.00.99": _setter("time", "26.00.99"),
-    "time with colons": _setter("time", "22:30:05"),
-    "header size wrong": _setter("header_bytes", "4711"),
-    "version damaged": _setter("version", b"\xff       "),
-    "number of signals unreadable": _setter("signals", "    "),
-    "number of signals 0": _setter("signals", "0"),
-    "number of signals too large": _setter("signals", "9999"),
-    "record length unreadable": _setter("record_s", "long"),
-    "record length negative": _setter("record_s", "-1"),
-    "header cut": lambda path: path.write_bytes(path.read_bytes()[:300]) and None,
-    "reserved says discontinuous": _setter("reserved", "EDF+D"),
-    "patient in Latin-1": _setter("patient", "M\xfcller".encode("latin-1")),
-    "label in UTF-8": _setter("label", "1 Imp\xe9dance".encode(), 0),
-    "label in Latin-1": _setter("label", "1 Imp\xe9dance".encode("latin-1"), 0),
-    "unit with micro sign": _setter("unit", b"\xb5V", 0),
-    "decimal comma": _setter("pmax", "200,5", 0),
-    "physical range inverted": _setter("pmin", "500", 0),
-    "physical range zero": lambda path: (
-        [set_field(path, f, "10", 0) for f in ("pmin", "pmax")] and None
-    ),
-    "physical limit not a number": _setter("pmax", "nan", 0),
-    "physical limit infinite": _setter("pmax", "1e999", 0),
-    "digital range zero": lambda path: (
-        [set_field(path, f, "7", 0) for f in ("dmin", "dmax")] and None
-    ),
-    "digital limits beyond 16 bits": lambda path: (
-        [set_field(path, f, v, 0) for f, v in (("dmin", "-72984"), ("dmax", "50277"))] and None
-    ),
-    "samples per record unreadable": _setter("samples", "x", 0),
+    "date 00.00.00": _overwrite(date="00.00.00"),
+    "date in words": _overwrite(date="yesterda"),
+    "time 26.00.99": _overwrite(time="26.00.99"),
+    "time with colons": _overwrite(time="22:30:05"),
+    "header size wrong": _overwrite(header_bytes="4711"),
+    "version damaged": _overwrite(version=b"\xff       "),
+    "number of signals unreadable": _overwrite(signals="    "),
+    "number of signals 0": _overwrite(signals="0"),
+    "number of signals too large": _overwrite(signals="9999"),
+    "record length unreadable": _overwrite(record_s="long"),
+    "record length negative": _overwrite(record_s="-1"),
+    "header cut": _keep(300),
+    "reserved says discontinuous": _overwrite(reserved="EDF+D"),
+    "patient in Latin-1": _overwrite(patient="M\xfcller".encode("latin-1")),
+    "label in UTF-8": _overwrite(0, label="1 Imp\xe9dance".encode()),
+    "label in Latin-1": _overwrite(0, label="1 Imp\xe9dance".encode("latin-1")),
+    "unit with micro sign": _overwrite(0, unit=b"\xb5V"),
+    "decimal comma": _overwrite(0, pmax="200,5"),
+    "physical range inverted": _overwrite(0, pmin="500"),
+    "physical range zero": _overwrite(0, pmin="10", pmax="10"),
+    "physical limit not a number": _overwrite(0, pmax="nan"),
+    "physical limit infinite": _overwrite(0, pmax="1e999"),
+    "digital range zero": _overwrite(0, dmin="7", dmax="7"),
+    "digital limits beyond 16 bits": _overwrite(0, dmin="-72984", dmax="50277"),
+    "samples per record unreadable": _overwrite(0, samples="x"),
 }
 
 

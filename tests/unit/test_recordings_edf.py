@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -172,8 +173,6 @@ def test_no_text_about_the_person_is_kept(tmp_path, rng):
 
 
 def test_what_a_header_promises_is_not_allocated(tmp_path, rng):
-    import tracemalloc
-
     path: Path = write_edf(tmp_path / "a.edf", {"x": (rng.normal(0, 1, 2560), 256)})
     path.write_bytes(path.read_bytes().replace(b"10      1   ", b"999999991   ", 1))
     tracemalloc.start()
