@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from recordings.channels import Choice
     from recordings.ingest import ChannelRecord, NightSignals
 
-# {severity: limit in %}. A stager sees nothing where a lead is flat, and square waves where it is
+# {severity: limit}, the gravest first. A stager sees nothing where a lead is flat, and square waves where it is
 # clipped, which no training night holds.
-FLAT_PERCENT = {"distrust": 30.0, "warning": 5.0}
-CLIPPED_PERCENT = {"distrust": 5.0, "warning": 0.5}
-OFF_MIN = {"distrust": 120.0, "warning": 10.0}
+FLAT_PERCENT: dict[Severity, float] = {"distrust": 30.0, "warning": 5.0}
+CLIPPED_PERCENT: dict[Severity, float] = {"distrust": 5.0, "warning": 0.5}
+OFF_MIN: dict[Severity, float] = {"distrust": 120.0, "warning": 10.0}
 # Median distance from the median in uV: where real leads lie, and where a wrong unit does not.
 SIZE_UV = {"eeg": (1.0, 200.0), "eog": (1.0, 500.0), "emg": (0.1, 500.0)}
 # Standard deviation of an epoch in uV. Below: noise of an amplifier alone; above: a loose lead
@@ -156,9 +156,9 @@ def _raw(choice: Choice, recording: Recording) -> tuple[np.ndarray, float]:
     return plus - recording.read(choice.minus), float(rate_hz)
 
 
-def _broken(value: float, steps: dict[str, float]) -> tuple[Severity, float] | None:
+def _broken(value: float, steps: dict[Severity, float]) -> tuple[Severity, float] | None:
     """Return the gravest step that a value goes beyond, gravest step first."""
     for severity, limit in steps.items():
         if value > limit:
-            return severity, limit  # type: ignore[return-value]
+            return severity, limit
     return None
