@@ -89,11 +89,12 @@ class ChannelRow:
 class Comparison:
     """Another scoring of the same epochs, and how well the result agrees with it.
 
-    `confusion` (K, K) counts epochs: rows are the reference, columns the result.
+    `metrics` are those of `evaluation.metrics.metrics_from`: numbers, and `per_stage_<what>` as
+    {stage: number}. `confusion` (K, K) counts epochs: rows are the reference, columns the result.
     """
 
     reference: Hypnogram
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, Any]
     confusion: np.ndarray
 
 
@@ -183,6 +184,7 @@ def render(report: NightReport) -> str:
         stage_columns=STAGE_COLUMNS,
         stages=_stages(report),
         overall=_overall(report),
+        agreement=_agreement(report.comparison),
         changes=change_rows(report),
         change_counts=_change_counts(report),
         review=review_rows(report),
@@ -330,6 +332,20 @@ def _overall(report: NightReport) -> dict[str, float]:
     """Return the statistics that are not of one stage."""
     of_stages = {f"{stage}_{column}" for stage in _stages(report) for column in STAGE_COLUMNS}
     return {name: x for name, x in report.statistics.items() if name not in of_stages}
+
+
+def _agreement(comparison: Comparison | None) -> dict[str, dict[str, Any]]:
+    """Sort metrics into numbers `overall` and `{what: {stage: number}}` by `stage`."""
+    metrics = comparison.metrics if comparison is not None else {}
+    by_stage = {
+        name.removeprefix("per_stage_"): values
+        for name, values in metrics.items()
+        if isinstance(values, Mapping)
+    }
+    overall = {
+        name.replace("_", " "): x for name, x in metrics.items() if not isinstance(x, Mapping)
+    }
+    return {"overall": overall, "stage": by_stage}
 
 
 def _svg_address(svg: bytes) -> str:

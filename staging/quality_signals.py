@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from recordings.channels import Choice
     from recordings.ingest import ChannelRecord, NightSignals
 
-# {severity: limit}, the gravest first. A stager sees nothing where a lead is flat, and square waves where it is
-# clipped, which no training night holds.
+# {severity: limit}, the gravest first. A stager sees nothing where a lead is flat, and square waves
+# where it is clipped, which no training night holds.
 FLAT_PERCENT: dict[Severity, float] = {"distrust": 30.0, "warning": 5.0}
 CLIPPED_PERCENT: dict[Severity, float] = {"distrust": 5.0, "warning": 0.5}
 OFF_MIN: dict[Severity, float] = {"distrust": 120.0, "warning": 10.0}

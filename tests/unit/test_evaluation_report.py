@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from evaluation.alarm import Alarm, gravest_first
+from evaluation.metrics import confusion, metrics_from
 from evaluation.report import (
     ChannelRow,
     Comparison,
@@ -274,6 +275,16 @@ def test_every_statistic_of_a_night_is_shown() -> None:
             assert f"{name} {number(statistics[name])}" in text
     for row in ("WAKE 20 – – 2 10", "N1 10 33.3 0 1 10", "N3 0 0 – 0 –"):
         assert row in text
+
+
+def test_agreement_with_a_reference_is_shown_whole_and_by_stage(brief: NightReport) -> None:
+    counts = confusion(brief.raw.stages, brief.hypnogram.stages)
+    metrics = metrics_from(counts)
+    text = Page(render(replace(brief, comparison=Comparison(brief.raw, metrics, counts)))).text
+    assert f"accuracy {number(metrics['accuracy'])}" in text
+    assert f"macro f1 {number(metrics['macro_f1'])}" in text
+    columns = [metrics[f"per_stage_{what}"]["N2"] for what in ("f1", "precision", "recall")]
+    assert " ".join(["N2", *map(number, columns)]) in text
 
 
 def test_simulated_nights_and_weights_are_called_so_before_anything_else(html: str) -> None:
