@@ -188,7 +188,7 @@ def draw_confidence(axes: Axes, hypnogram: Hypnogram) -> None:
     """Draw one strip: the probability of the stage given, white where sure, dark where not."""
     _strip(axes, hypnogram, confidence(hypnogram)[None], cmap=DOUBT, vmin=0.3, vmax=1.0)
     axes.set_ylabel("Doubt", rotation=0, ha="right", va="center")
-    _say_right(axes, f"mean {np.nanmean(confidence(hypnogram)):.2f}" if hypnogram.n_epochs else "")
+    _say_right(axes, _mean_text(confidence(hypnogram)))
 
 
 def draw_spectrogram(axes: Axes, eeg: Trace, hypnogram: Hypnogram) -> None:
@@ -247,7 +247,7 @@ def draw_signals(
     for tick in axes.get_yticklabels():
         tick.set_parse_math(False)
     axes.set_xlim(-context_s, EPOCH_S + context_s)
-    axes.set_ylim(-len(traces) + 0.3, 0.7)
+    axes.set_ylim(-len(traces) + 0.25, 0.75)
     axes.set_xticks(np.arange(-context_s, EPOCH_S + context_s + 1, 5))
     axes.grid(axis="x", color="#dfe2e7", linewidth=0.5)
     axes.tick_params(length=0)
@@ -277,7 +277,7 @@ def matrix_figure(
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-12)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.4, 4.1), facecolor="white")
-        axes = figure.add_axes((0.17, 0.14, 0.8, 0.74))
+        axes = figure.add_axes((0.15, 0.14, 0.82, 0.76 if title else 0.83))
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for row, column in np.ndindex(*matrix.shape):
             text = f"{matrix[row, column]:g}\n{100 * share[row, column]:.0f} %"
@@ -407,6 +407,12 @@ def _strip(axes: Axes, hypnogram: Hypnogram, values: np.ndarray, **colours: Any)
     _frame(axes, hypnogram, "")
     axes.set_yticks([])
     axes.spines[["top", "right"]].set_visible(True)
+
+
+def _mean_text(probabilities: np.ndarray) -> str:
+    """Return the mean probability in words, nothing when there is none."""
+    known = probabilities[np.isfinite(probabilities)]
+    return f"mean p {known.mean():.2f}" if known.size else ""
 
 
 def _say_right(axes: Axes, text: str) -> None:

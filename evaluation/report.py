@@ -248,15 +248,13 @@ def review_rows(report: NightReport) -> list[dict[str, Any]]:
     return rows
 
 
-def number(value: float, digits: int = 3) -> str:
+def number(value: float) -> str:
     """Return a number as a reader wants it: whole when it is, a dash when there is none."""
-    if value is None or not math.isfinite(value):
+    if not math.isfinite(value):
         return "–"
-    if float(value).is_integer() and abs(value) < 1e9:
+    if float(value).is_integer():
         return f"{int(value)}"
-    if abs(value) >= 10 ** (digits - 1):
-        return f"{value:.1f}"
-    return f"{value:.{digits}g}"
+    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
 # -------------------------------------------------------------------------------------- pieces
@@ -338,14 +336,17 @@ def _agreement(comparison: Comparison | None) -> dict[str, dict[str, Any]]:
     """Sort metrics into numbers `overall` and `{what: {stage: number}}` by `stage`."""
     metrics = comparison.metrics if comparison is not None else {}
     by_stage = {
-        name.removeprefix("per_stage_"): values
+        _words(name.removeprefix("per_stage_")): values
         for name, values in metrics.items()
         if isinstance(values, Mapping)
     }
-    overall = {
-        name.replace("_", " "): x for name, x in metrics.items() if not isinstance(x, Mapping)
-    }
+    overall = {_words(name): x for name, x in metrics.items() if not isinstance(x, Mapping)}
     return {"overall": overall, "stage": by_stage}
+
+
+def _words(name: str) -> str:
+    """Return the name of a metric as it is printed."""
+    return name.replace("_", " ").replace("f1", "F1")
 
 
 def _svg_address(svg: bytes) -> str:

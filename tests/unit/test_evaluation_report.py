@@ -35,7 +35,7 @@ EVIL = "<script>alert(1)</script>"
 
 
 def alarm(severity: str, name: str = "flat lead") -> Alarm:
-    return Alarm(name, 12.34, 5.55, "%", "a rule of this test", f"{name} is wrong.", severity)
+    return Alarm(name, 12.34, 5.5, "%", "a rule of this test", f"{name} is wrong.", severity)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_verdict_says_what_the_alarms_say(brief: NightReport, severity: str, ver
 
 def test_every_alarm_shows_its_number_its_limit_and_its_source(html: str) -> None:
     text = Page(html).text
-    for piece in ("12.3 %", "5.55 %", "a rule of this test"):
+    for piece in ("12.3 %", "5.5 %", "a rule of this test"):
         assert text.count(piece) == 3
 
 
@@ -282,7 +282,7 @@ def test_agreement_with_a_reference_is_shown_whole_and_by_stage(brief: NightRepo
     metrics = metrics_from(counts)
     text = Page(render(replace(brief, comparison=Comparison(brief.raw, metrics, counts)))).text
     assert f"accuracy {number(metrics['accuracy'])}" in text
-    assert f"macro f1 {number(metrics['macro_f1'])}" in text
+    assert f"macro F1 {number(metrics['macro_f1'])}" in text
     columns = [metrics[f"per_stage_{what}"]["N2"] for what in ("f1", "precision", "recall")]
     assert " ".join(["N2", *map(number, columns)]) in text
 
