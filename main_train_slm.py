@@ -97,7 +97,12 @@ def about(cfg: Config, nights: list, split: Any) -> dict[str, Any]:
         "init": cfg.init,
         "objective": "next stage, labels moved by one",
         "sources": [
-            {"name": name, "title": facts[0].title, "licence": facts[0].licence, "nights": used[name]}
+            {
+                "name": name,
+                "title": facts[0].title,
+                "licence": facts[0].licence,
+                "nights": used[name],
+            }
             for name, facts in SOURCES.items()
             if used[name]
         ],

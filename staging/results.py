@@ -186,7 +186,7 @@ def report_of(result: NightResult) -> NightReport:
     comparison = None
     if reference is not None:
         counts = _confusion(reference, result.hypnogram)
-        comparison = Comparison(reference, metrics_from(counts), counts)
+        comparison = Comparison(reference, _shown_metrics(counts), counts)
     return NightReport(
         name=result.name,
         hypnogram=result.hypnogram,
@@ -219,6 +219,13 @@ def summary_row(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _confusion(reference: Hypnogram, hypnogram: Hypnogram) -> np.ndarray:
     """Return the confusion (K, K) of the epochs both have a stage for; rows are the reference."""
     return confusion(reference.stages, hypnogram.stages, len(hypnogram.classes))
+
+
+def _shown_metrics(counts: np.ndarray) -> dict[str, float]:
+    """Return the metrics that the report shows beside the confusion."""
+    found = metrics_from(counts)
+    shown = {name: found[name] for name in ("accuracy", "kappa", "macro_f1")}
+    return shown | {f"F1 of {stage}": value for stage, value in found["per_stage_f1"].items()}
 
 
 def _first_eeg(result: NightResult) -> Trace | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recordings.simulate_events import (
+from recordings.simulate.events import (
     BREATHING_EVENTS,
     CENTRAL,
     DESATURATION,
@@ -15,7 +15,7 @@ from recordings.simulate_events import (
     OBSTRUCTIVE,
     Plan,
 )
-from recordings.simulate_synthesis import add_bump, drift
+from recordings.simulate.synthesis import add_bump, drift
 
 BODY_HZ = 8.0  # the grid on which breathing and heart rate are decided
 

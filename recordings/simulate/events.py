@@ -12,7 +12,7 @@ import numpy as np
 
 from nights.stages import EPOCH_S, N1, N2, N3, R, W
 from recordings.recording import Annotation
-from recordings.simulate_stages import Person
+from recordings.simulate.stages import Person
 
 OBSTRUCTIVE = "Obstructive apnea"
 CENTRAL = "Central apnea"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from nights.stages import N1, R, W
-from recordings.simulate_eeg import Lead
-from recordings.simulate_events import AROUSAL, MOVEMENT, Plan
-from recordings.simulate_synthesis import (
+from recordings.simulate.eeg import Lead
+from recordings.simulate.events import AROUSAL, MOVEMENT, Plan
+from recordings.simulate.synthesis import (
     HOP_S,
     add_bump,
     add_pulses,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recordings.simulate_events import AROUSAL, Plan
-from recordings.simulate_synthesis import (
+from recordings.simulate.events import AROUSAL, Plan
+from recordings.simulate.synthesis import (
     HOP_S,
     add_bump,
     drift,
@@ -20,7 +20,7 @@ from recordings.simulate_synthesis import (
     frame_times,
     shaped_noise,
 )
-from recordings.simulate_waves import add_waves, draw_waves, sleep_pressure
+from recordings.simulate.waves import add_waves, draw_waves, sleep_pressure
 
 Lead = tuple[str, str | None]  # electrode and its reference; None is a neutral one
 

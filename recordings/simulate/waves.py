@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nights.stages import N2, N3
-from recordings.simulate_events import Plan
-from recordings.simulate_synthesis import add_pulses, bell
+from recordings.simulate.events import Plan
+from recordings.simulate.synthesis import add_pulses, bell
 
 # Gain of each wave in frontal, central, occipital and midline regions.
 Gains = tuple[float, float, float, float]

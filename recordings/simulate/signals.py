@@ -8,7 +8,7 @@ import numpy as np
 
 from recordings.edf_writing import Signal
 from recordings.recording import Annotation
-from recordings.simulate_breath import (
+from recordings.simulate.breath import (
     Breathing,
     abdomen,
     airflow,
@@ -17,11 +17,11 @@ from recordings.simulate_breath import (
     oxygen,
     thorax,
 )
-from recordings.simulate_eeg import draw_eeg
-from recordings.simulate_events import LEAD_OFF, Plan
-from recordings.simulate_heart import draw_beats, draw_ecg, draw_ppg
-from recordings.simulate_montage import KINDS, Trace
-from recordings.simulate_muscles import add_eyes, add_movements, draw_chin
+from recordings.simulate.eeg import draw_eeg
+from recordings.simulate.events import LEAD_OFF, Plan
+from recordings.simulate.heart import draw_beats, draw_ecg, draw_ppg
+from recordings.simulate.montage import KINDS, Trace
+from recordings.simulate.muscles import add_eyes, add_movements, draw_chin
 
 _OPEN_LEAD_HUM_UV = 150.0  # an electrode without skin is an antenna
 
