@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dod(data: Path) -> Iterator[Hypnogram]:
-    """Dreem Open Datasets: 25 healthy persons and 55 with sleep apnea, five scorers each."""
+    """Dreem Open Datasets: healthy persons and persons with sleep apnea, five scorers each."""
     for place, scorers in enumerate(_dod_scorers(data)):
         yield Hypnogram(stages=scorers[place % len(scorers)])
 

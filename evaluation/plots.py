@@ -194,8 +194,7 @@ def draw_confidence(axes: Axes, hypnogram: Hypnogram) -> None:
 def draw_spectrogram(axes: Axes, eeg: Trace, hypnogram: Hypnogram) -> None:
     """Draw the spectrogram of one EEG, 0 to 30 Hz in dB, limits robust against artefacts."""
     frequency, power_db = spectrogram(eeg)
-    known = power_db[np.isfinite(power_db)]
-    low, high = np.percentile(known, [2, 98]) if known.size else (0.0, 1.0)
+    low, high = _robust_limits(power_db)
     image = axes.imshow(
         np.ma.masked_invalid(power_db),
         extent=_extent(hypnogram, 0, frequency[-1]),
@@ -407,6 +406,17 @@ def _strip(axes: Axes, hypnogram: Hypnogram, values: np.ndarray, **colours: Any)
     _frame(axes, hypnogram, "")
     axes.set_yticks([])
     axes.spines[["top", "right"]].set_visible(True)
+
+
+def _robust_limits(power_db: np.ndarray, unlike_db: float = 15.0) -> tuple[float, float]:
+    """Return the 2nd and 98th percentile over the epochs that are not artefacts by their level."""
+    measured = power_db[:, np.isfinite(power_db).all(axis=0)]
+    if not measured.size:
+        return 0.0, 1.0
+    level = np.median(measured, axis=0)
+    usual = measured[:, np.abs(level - np.median(level)) <= unlike_db]
+    low, high = np.percentile(usual, [2, 98])
+    return float(low), float(high)
 
 
 def _mean_text(probabilities: np.ndarray) -> str:

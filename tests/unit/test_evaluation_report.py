@@ -254,7 +254,7 @@ def test_without_probabilities_the_report_says_that_doubt_is_unknown(brief: Nigh
 
 def test_statistics_come_with_unit_definition_and_range(html: str) -> None:
     text = Page(html).text
-    assert "Total sleep time 17.5 min usually 61 to 603.5" in text
+    assert "Total sleep time 17.5 min usually 61 to 604" in text
     assert "tst_min 17.5 min Minutes of N1, N2, N3 and R" in text
     assert "341 nights scored by people" in text
 

@@ -15,7 +15,7 @@ from nights.stages import FOUR_CLASSES, N1, N2, N3, UNSCORED, R, W, to_four_clas
 from recordings.channels import Choice, Montage
 from recordings.ingest import ChannelRecord, NightSignals
 from recordings.recording import Channel, Recording
-from recordings.simulate_stages import draw_stages
+from recordings.simulate.stages import draw_stages
 from recordings.views import VIEWS
 from staging.quality import alarms, judge, limits, usual_ranges
 from staging.quality_signals import hum_share, longest_run, signal_alarms
