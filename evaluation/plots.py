@@ -408,15 +408,18 @@ def _strip(axes: Axes, hypnogram: Hypnogram, values: np.ndarray, **colours: Any)
     axes.spines[["top", "right"]].set_visible(True)
 
 
-def _robust_limits(power_db: np.ndarray, unlike_db: float = 15.0) -> tuple[float, float]:
-    """Return the 2nd and 98th percentile over the epochs that are not artefacts by their level."""
+def _robust_limits(power_db: np.ndarray) -> tuple[float, float]:
+    """Return the 2nd and 98th percentile over the epochs that are no artefact by their level.
+
+    At most 45 dB apart: the band an old recorder has cut off must not use up the colours.
+    """
     measured = power_db[:, np.isfinite(power_db).all(axis=0)]
     if not measured.size:
         return 0.0, 1.0
     level = np.median(measured, axis=0)
-    usual = measured[:, np.abs(level - np.median(level)) <= unlike_db]
+    usual = measured[:, np.abs(level - np.median(level)) <= 15]
     low, high = np.percentile(usual, [2, 98])
-    return float(low), float(high)
+    return max(float(low), float(high) - 45), float(high)
 
 
 def _mean_text(probabilities: np.ndarray) -> str:

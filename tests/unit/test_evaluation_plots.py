@@ -187,6 +187,12 @@ def test_colours_of_the_spectrogram_are_set_by_the_night_and_not_by_an_artefact(
     np.testing.assert_allclose(limits[0], limits[1], atol=0.5)
 
 
+def test_a_band_that_was_cut_off_does_not_use_up_the_colours(hypnogram: Hypnogram) -> None:
+    slow = tone(2.0, hypnogram.n_epochs)  # nothing but one tone: the rest lies 100 dB below
+    low, high = panel(plots.night_figure(hypnogram, eeg=slow), "Hz").images[0].get_clim()
+    assert high - low <= 45
+
+
 def test_pieces_of_another_length_are_refused(hypnogram: Hypnogram) -> None:
     with pytest.raises(ValueError, match="240 epochs was given one of 4"):
         plots.night_figure(hypnogram, eeg=tone(12.0))
