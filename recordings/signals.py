@@ -111,12 +111,12 @@ def _plan(rate_hz: Fraction, target_hz: Fraction, overlap_s: float) -> _Plan:
     unit = step.denominator if step.denominator <= _LONGEST_STEP_S * target_hz else 1
     skip = math.ceil(overlap_s * target_hz / unit) * unit
     length_s = max(BLOCK_S, 6 * overlap_s)
-    n_out = _block_length(step, unit, length_s * target_hz)
+    n_out = _block_length(step, unit, float(length_s * target_hz))
     hop = (n_out - 2 * skip) // unit * unit
     return _Plan(round(n_out * step), n_out, skip, hop, step)
 
 
-def _block_length(step: Fraction, unit: int, wanted: Fraction) -> int:
+def _block_length(step: Fraction, unit: int, wanted: float) -> int:
     """Return a length near `wanted`: whole at both rates if one is, then quick to transform."""
     lengths = np.arange(int(0.75 * wanted) // unit, int(1.25 * wanted) // unit + 1) * unit
     rests = lengths * step.numerator % step.denominator
