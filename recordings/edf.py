@@ -23,6 +23,7 @@ from recordings.tal import Marks, read_marks
 from recordings.units import to_microvolt
 
 BLOCK_SAMPLES = 1 << 16  # 128 kB of int16 and 256 kB of float32 stay in the cache together
+SINGLE_MIN, SINGLE_MAX = map(float, (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
 
 @dataclass(frozen=True)
@@ -190,8 +191,8 @@ def _calibrate(signal: Signal, header: Header) -> Calibration:
     _, factor = to_microvolt(signal.unit)
     gain = (high - low) * factor / (last - first)
     offset = low * factor - gain * first
-    reach, single = abs(gain) * 2.0 ** (8 * header.sample_bytes - 1), np.finfo(np.float32)
-    if not (abs(gain) > single.tiny and reach + abs(offset) < single.max):
+    reach = abs(gain) * 2.0 ** (8 * header.sample_bytes - 1) + abs(offset)
+    if not (abs(gain) > SINGLE_MIN and reach < SINGLE_MAX):
         return Calibration(dead="its calibration is out of every range")
     return Calibration(gain, offset)
 

@@ -1,4 +1,4 @@
-"""One `open_recording` over every format: what a file is decides its content, then its suffix."""
+"""One `open_recording` over every format; EDF and BDF are known by content, the rest by suffix."""
 
 from __future__ import annotations
 

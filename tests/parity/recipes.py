@@ -6,13 +6,18 @@ are drawn from a seed and changed as the JSON's `how` sentences say.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
+
+from tests.conftest import SHARED_DATA
 
 Meta = dict[str, Any]
 Arrays = dict[str, np.ndarray]
@@ -93,3 +98,16 @@ def _index(part: str, arrays: Arrays) -> Any:
     if ":" in part:
         return slice(*(int(edge) if edge.strip() else None for edge in part.split(":")))
     return arrays[part] if part in arrays else int(part)
+
+
+def published_file(folder: str, entry: Meta) -> Path:
+    """Return the published weight file a fixture names; skip the test where it is absent.
+
+    The file must be the one the outputs were made with: its SHA-256 is compared.
+    """
+    path = SHARED_DATA / "upstream_weights" / folder / entry["path"]
+    if not path.exists():
+        pytest.skip(f"published weights {entry['path']} are not in {SHARED_DATA}")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert found == entry["sha256"], f"{path}: SHA-256 is {found}, want {entry['sha256']}"
+    return path
