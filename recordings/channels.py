@@ -3,7 +3,8 @@
 A candidate is a label or a pair of labels to subtract; the first whose channels are all there and
 usable wins. The facts of a known data set name the labels as its files write them (`candidates`);
 for any other file the labels are first brought to canonical spelling (`recordings/labels.py`), then
-looked up in `GENERIC` (`recordings/targets.py`). What was decided, and why, is a `Montage` that prints as a table.
+looked up in `GENERIC` (`recordings/targets.py`). What was decided, and why, is a `Montage`, which
+prints as a table.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = [
     "read_overrides",
     "resolve",
 ]
+
 
 @dataclass(frozen=True)
 class Choice:
