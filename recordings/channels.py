@@ -165,9 +165,10 @@ def ranked(
     kept: dict[int | None, Choice] = {}
     for choice in found:
         kept.setdefault(choice.plus, choice)
-    if kind in ("eeg", "eog") and kind.upper() not in {choice.target for choice in found}:
-        return (*kept.values(), *_other(recording, kind, found))
-    return tuple(kept.values())
+    best = tuple(kept.values())
+    if kind in ("eeg", "eog") and kind.upper() not in {choice.target for choice in best}:
+        return best + _other(recording, kind, best)
+    return best
 
 
 def best_available(
