@@ -65,27 +65,30 @@ _LEFT = {name: _against(name, ("M2", "M1")) for name in ("F3", "C3", "O1", "E1")
 _RIGHT = {name: _against(name, ("M1", "M2")) for name in ("F4", "C4", "O2", "E2")}
 _CHIN_PAIRS = ("12", "1Z", "2Z", "LC", "RC", "LR", "13", "32", "1C", "1L", "2L", "C1")
 
-_CHIN: list[Candidate] = ["Chin", *((f"Chin{a}", f"Chin{b}") for a, b in _CHIN_PAIRS)]
+_CHIN: list[Candidate] = ["Chin", *((f"Chin{p[0]}", f"Chin{p[1]}") for p in _CHIN_PAIRS)]
 _CHIN += [("EMG1", "EMG2"), ("Chin2", "EMG1"), ("ChinC", "EMG1"), "EMG"]
 _CHIN += ["Chin1", "Chin2", "Chin3", "ChinL", "ChinR", "ChinC", "EMG1", "EMG2"]
 _ECG: list[Candidate] = ["ECG", "ECGII", "ECGI", ("ECG1", "ECG2"), ("ECGL", "ECGR")]
 _ECG += ["ECG1", "ECG2", "ECG3", "ECGIII", "ECGL", "ECGR"]
 _EOGH: list[Candidate] = ["EOGh", *_derivation("E1", "E2"), ("E1-M2", "E2-M1"), "E2-E1"]
 
+_LISTS: dict[str, list[Candidate]] = {
+    **_LEFT,
+    **_RIGHT,
+    "EEG": _together(_RIGHT["C4"], _LEFT["C3"]),
+    "EOG": _together(_LEFT["E1"], _RIGHT["E2"]),
+    "FpzCz": _derivation("Fpz", "Cz"),
+    "PzOz": _derivation("Pz", "Oz"),
+    "EOGh": _EOGH,
+    "Chin": _CHIN,
+    "ECG": _ECG,
+}
+_ONE_NAME = ("PPG", "ABD", "THX", "Airflow", "NasalP", "SpO2")
+
+# What is taken for each target in an unknown file, in canonical spelling, best first.
 GENERIC: dict[str, tuple[Candidate, ...]] = {
-    name: tuple(candidates)
-    for name, candidates in {
-        **_LEFT,
-        **_RIGHT,
-        "EEG": _together(_RIGHT["C4"], _LEFT["C3"]),
-        "EOG": _together(_LEFT["E1"], _RIGHT["E2"]),
-        "FpzCz": _derivation("Fpz", "Cz"),
-        "PzOz": _derivation("Pz", "Oz"),
-        "EOGh": _EOGH,
-        "Chin": _CHIN,
-        "ECG": _ECG,
-        **{name: [name] for name in ("PPG", "ABD", "THX", "Airflow", "NasalP", "SpO2")},
-    }.items()
+    **{name: tuple(candidates) for name, candidates in _LISTS.items()},
+    **{name: (name,) for name in _ONE_NAME},
 }
 
 # Best first for stagers that read one EEG: central (which YASA was trained on), then frontal, the
