@@ -82,8 +82,8 @@ def place(
     Raises
     ------
     RecordingError
-        If there is no stage, a line lies more than a fortnight away, or a list of codes differs
-        by more than 10 percent from the recording.
+        If there is no stage line, none within the recording, one lies more than a fortnight away,
+        or a list of codes differs by more than 10 percent from the recording.
     """
     if (signal.duration_s or 0) > MAX_SPAN_S:
         raise source.refuse(f"claims a recording of {signal.duration_s:g} s, over a fortnight")
@@ -95,10 +95,9 @@ def place(
         scoring = _from_codes(source, parsed, signal, epoch_s)
     else:
         scoring = _from_marks(source, parsed, signal, epoch_s)
-    if not scoring.hypnogram.scored.any():
-        raise source.refuse("holds no stage within the recording")
     events, left_out = _events(parsed, unsure)
     notes = (*parsed.notes, *clock_notes, *scoring.notes)
+    notes += ("no epoch is scored",) * (not scoring.hypnogram.scored.any())
     notes += (f"{left_out} lines that are no stage and no known event left out",) * bool(left_out)
     hypnogram = _with_lights(scoring.hypnogram, events)
     hypnogram = replace(hypnogram, notes=(*hypnogram.notes, *notes))
@@ -201,6 +200,8 @@ def _from_marks(source: Source, parsed: Parsed, signal: Signal, epoch_s: float |
         pages = np.array([abs(run.duration_s - PAGE_S) < 0.5 for run in runs])
         epoch_s = PAGE_S if pages.mean() > 0.5 else float(EPOCH_S)
     grid = grid_of_runs(runs, epoch_s, signal.epochs(epoch_s), wake_gaps=parsed.wake_gaps)
+    if any(run.stage != UNSCORED for run in runs) and not (grid.stages != UNSCORED).any():
+        raise source.refuse("none of its stages lies within the recording; is it another night's?")
     ends = grid.onset_s + epoch_s * np.arange(1, len(grid.stages) + 1)
     if signal.duration_s is not None:
         grid.stages[ends > signal.duration_s + 1e-6] = UNSCORED  # the signal ends within it
