@@ -9,11 +9,15 @@ Only the standard library is imported here, so `--help` answers at once.
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
 import inspect
+import io
 import json
-import re
+import os
 import sys
+import textwrap
+import tokenize
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -35,9 +39,11 @@ def parse(config: type[C], argv: Sequence[str] | None = None) -> C:
     parser = _parser(config)
     given = vars(parser.parse_args(_dashes(sys.argv[1:] if argv is None else argv)))
     file = given.pop("config")
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    given = {name: v for name, v in given.items() if v not in (None, ())}
     try:
         values = (_from_json(config, file) if file else {}) | given
-        missing = [f.name for f in _required(config) if not values.get(f.name)]
+        missing = [f.name for f in _required(config) if values.get(f.name, ()) == ()]
         if missing:
             parser.error(f"nothing given for: {', '.join(missing)}")
         return config(**values)
@@ -46,10 +52,12 @@ def parse(config: type[C], argv: Sequence[str] | None = None) -> C:
 
 
 def dump(config: Any, path: Path) -> None:
-    """Write every field of `config` as JSON to `path` (readable by `--config`)."""
+    """Write every field of `config` as JSON to `path`, whole or not at all; `--config` reads it."""
     text = json.dumps(dataclasses.asdict(config), indent=2, default=str)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 def _parser(config: type) -> argparse.ArgumentParser:
@@ -81,8 +89,14 @@ def _add(
     """Add the argument of one field."""
     hint, many = _plain(hint)
     if positional:
-        nargs = "*" if many else "?"
-        parser.add_argument(field.name, nargs=nargs, type=_reader(hint), help=text, metavar="PATH")
+        parser.add_argument(
+            field.name,
+            nargs="*" if many else "?",
+            type=_reader(hint),
+            default=None,
+            help=text,
+            metavar="PATH" if hint is Path else field.name.upper(),
+        )
         return
     flag, shown = f"--{field.name.replace('_', '-')}", _shown(field)
     if hint is bool:
@@ -132,18 +146,39 @@ def _shown(field: dataclasses.Field) -> str:
 def _comments(config: type) -> dict[str, str]:
     """Return the comment behind each field (and on the comment lines that continue it)."""
     found: dict[str, str] = {}
-    last = None
-    for line in inspect.getsource(config).splitlines():
-        field = re.match(r"\s{4}(\w+)\s*:[^#]*#\s*(.+)$", line)
-        more = re.match(r"\s{8,}#\s*(.+)$", line)
-        if field:
-            last = field[1]
-            found[last] = field[2].strip()
-        elif more and last:
-            found[last] += " " + more[1].strip()
-        else:
-            last = None
+    for part in reversed(config.__mro__):
+        if dataclasses.is_dataclass(part):
+            found |= _own_comments(part)
     return {name: text.replace("%", "%%") for name, text in found.items()}
+
+
+def _own_comments(config: type) -> dict[str, str]:
+    """Return the comments of the fields written in the body of this very class."""
+    try:
+        source = textwrap.dedent(inspect.getsource(config))
+    except OSError:  # typed at a prompt: there is no file to read
+        return {}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {token.start[0]: token for token in tokens if token.type == tokenize.COMMENT}
+    found = {}
+    for node in ast.parse(source).body[0].body:  # type: ignore[attr-defined]
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        lines = list(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        while _continues(comments.get(lines[-1] + 1), node.col_offset):
+            lines.append(lines[-1] + 1)
+        texts = [comments[line].string.lstrip("# ").strip() for line in lines if line in comments]
+        found[node.target.id] = " ".join(texts)
+    return found
+
+
+def _continues(comment: tokenize.TokenInfo | None, indent: int) -> bool:
+    """Tell whether a comment stands alone on its line, farther in than the fields."""
+    return (
+        comment is not None
+        and not comment.line[: comment.start[1]].strip()
+        and comment.start[1] > indent
+    )
 
 
 def _from_json(config: type, path: Path) -> dict[str, Any]:
@@ -184,10 +219,11 @@ def _typed(path: Path, name: str, value: Any, hint: Any) -> Any:
 
 def _dashes(argv: Sequence[str]) -> list[str]:
     """Accept published flag names with underscores (`--merge_NT1`) beside those with dashes."""
+    end = list(argv).index("--") if "--" in argv else len(argv)  # behind it stand names of files
     spelled = []
-    for word in argv:
+    for word in argv[:end]:
         flag, equals, value = word.partition("=")
         if flag.startswith("--"):
             word = flag.replace("_", "-") + equals + value
         spelled.append(word)
-    return spelled
+    return spelled + list(argv[end:])

@@ -94,11 +94,12 @@ def check_stages(stages: np.ndarray, n_classes: int = len(STAGES)) -> np.ndarray
     array = np.asarray(stages)
     if array.ndim != 1:
         raise ValueError(f"stages must be one-dimensional, found shape {array.shape}")
-    if array.size and not np.array_equal(array, np.asarray(array, dtype=np.int64)):
+    if array.size and not (array.dtype.kind in "iuf" and (array == np.round(array)).all()):
         raise ValueError("stages must be whole numbers")
-    wrong = sorted({int(code) for code in array} - set(range(UNSCORED, n_classes)))
-    if wrong:
-        raise ValueError(f"stage codes {wrong} are outside -1..{n_classes - 1}")
+    wrong = np.unique(array[(array < UNSCORED) | (array >= n_classes)])
+    if wrong.size:
+        listed = ", ".join(f"{code:g}" for code in wrong)
+        raise ValueError(f"stage codes [{listed}] are outside -1..{n_classes - 1}")
     return array.astype(np.int8)
 
 

@@ -1,0 +1,197 @@
+"""Artificial nights: physiologically shaped, written as real EDF+ files, with their true scoring.
+
+    python -m recordings.simulate --out night.edf --seed 1 --hours 8
+
+The order of things: who sleeps (`simulate_stages.Person`) and the stages, then every event
+(`simulate_events.Plan`), then the signals, each drawn from the same plan: brain
+(`simulate_eeg`, `simulate_waves`), eyes, chin and movements (`simulate_muscles`), breath
+(`simulate_breath`) and heart (`simulate_heart`). `simulate_montage` says which of them a file has.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from command_line import parse
+from nights.hypnogram import Hypnogram
+from nights.stages import EPOCH_S, STAGES, UNSCORED
+from recordings.edf_writing import Signal, write_edfplus
+from recordings.recording import Annotation
+from recordings.simulate_events import make_plan
+from recordings.simulate_montage import MONTAGES
+from recordings.simulate_signals import add_hum, draw_signals, take_leads_off
+from recordings.simulate_stages import Person, draw_stages
+
+SCORER = "simulated (true stages)"
+Scoring = Literal["inside", "beside", "both", "none"]
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedNight:
+    """One artificial night.
+
+    Parameters
+    ----------
+    signals : dict of label to Signal
+        Samples (float32), rate in Hz (Fraction) and unit (uV, mV, %, au), in the montage's order.
+    hypnogram : Hypnogram
+        The stages the signals were drawn from.
+    events : tuple of Annotation
+        Apneas, hypopneas, desaturations, arousals, movements and lead-off stretches, by onset.
+    beats_s : float64 array (beats,)
+        Time of every R peak, in seconds from the first sample.
+    start : datetime
+        Clock time of the first sample.
+    person : Person
+        Who slept.
+    """
+
+    signals: dict[str, Signal]
+    hypnogram: Hypnogram
+    events: tuple[Annotation, ...]
+    beats_s: np.ndarray
+    start: datetime
+    person: Person
+
+    def write(self, path: Path, *, scoring: Scoring = "inside") -> None:
+        """Write the night as EDF+; the header says that it is simulated.
+
+        Parameters
+        ----------
+        path : Path
+            The EDF+ file, written whole or not at all.
+        scoring : str
+            Where stages and events go: `inside` the file as annotations, `beside` it in
+            `<stem>-Hypnogram.edf` as the Sleep-EDF recordings have it, in `both`, or `none`.
+        """
+        stages = [
+            Annotation(first * EPOCH_S, length * EPOCH_S, f"Sleep stage {STAGES[stage]}")
+            for first, length, stage in self.hypnogram.runs()
+        ]
+        marks = [*stages, *self.events]
+        write = partial(write_edfplus, start=self.start, patient="simulated", equipment="simulator")
+        write(path, self.signals, marks if scoring in ("inside", "both") else [])
+        if scoring in ("beside", "both"):
+            write(path.with_name(f"{path.stem}-Hypnogram.edf"), {}, marks)
+
+
+def simulate_night(
+    seed: int,
+    *,
+    hours: float = 8.0,
+    stages: Sequence[int] | np.ndarray | None = None,
+    montage: str = "full",
+    age: float = 40.0,
+    ahi: float = 5.0,
+    hum_uv: float = 0.5,
+    mains_hz: int = 50,
+    lead_off: Sequence[tuple[str, float, float]] = (),
+    start: datetime = datetime(2001, 1, 1, 23, 0),
+) -> SimulatedNight:
+    """Simulate one night.
+
+    Parameters
+    ----------
+    seed : int
+        The same seed and arguments give the same night; the montage changes neither the person nor
+        the stages, events and beats.
+    hours : float
+        Length of the recording from lights off, cut to whole epochs; not used with `stages`.
+    stages : int array (E,), optional
+        Stages W N1 N2 N3 R = 0..4 to follow; drawn from a semi-Markov model when absent.
+    montage : str
+        A name of `MONTAGES`: full, aasm9, sleepedf, home.
+    age, ahi : float
+        Age in years, and apneas and hypopneas per hour of sleep.
+    hum_uv : float
+        Amplitude of the mains hum on a typical electrode, in uV.
+    mains_hz : int
+        Frequency of the mains; leads sampled too slowly for it have no hum.
+    lead_off : sequence of (label, onset_s, duration_s)
+        Stretches in which a lead is off.
+    start : datetime
+        Clock time of the first sample, in whole seconds.
+
+    Returns
+    -------
+    SimulatedNight
+
+    Raises
+    ------
+    ValueError
+        For an unknown montage or label, a stage that is unscored, or less than one epoch.
+    """
+    if montage not in MONTAGES:
+        raise ValueError(f"no montage {montage!r}; there are {', '.join(MONTAGES)}")
+    who, sleep, happens, body, faults = np.random.default_rng(seed).spawn(5)
+    person = Person.draw(who, age, ahi)
+    given = draw_stages(sleep, int(hours * 120), age=age) if stages is None else stages
+    hypnogram = Hypnogram(np.asarray(given), start=start, lights_off_s=0.0, scorer=SCORER)
+    if not hypnogram.n_epochs or (hypnogram.stages == UNSCORED).any():
+        raise ValueError("a simulated night needs at least one epoch, and a stage for every epoch")
+    plan = make_plan(happens, hypnogram.stages, person)
+    signals, beats_s = draw_signals(body, plan, MONTAGES[montage])
+    add_hum(faults, signals, hum_uv, mains_hz)
+    off = take_leads_off(faults, signals, lead_off, mains_hz)
+    events = tuple(sorted([*plan.events, *off], key=lambda event: event.onset_s))
+    return SimulatedNight(signals, hypnogram, events, beats_s, start, person)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Write a simulated night as an EDF+ file with its true stages and events."""
+
+    out: Path = Path("simulated.edf")  # the EDF+ file
+    seed: int = 1  # another seed is another person and another night
+    hours: float = 8.0  # length of the recording
+    montage: Literal["full", "aasm9", "sleepedf", "home"] = "full"  # which signals
+    scoring: Scoring = "inside"  # stages and events inside the file, or in <out>-Hypnogram.edf
+    age: float = 40.0  # years
+    ahi: float = 5.0  # apneas and hypopneas per hour of sleep
+    hum_uv: float = 0.5  # mains hum, uV
+    mains_hz: int = 50  # frequency of the mains, Hz
+    lead_off: tuple[str, ...] = ()  # LABEL:ONSET:DURATION in seconds, e.g. C4-M1:3600:300
+
+    def __post_init__(self) -> None:
+        if self.hours * 120 < 1:
+            raise ValueError(f"hours = {self.hours} is less than one epoch of 30 s")
+
+
+def main(cfg: Config) -> int:
+    """Simulate, write, and say what was written."""
+    night = simulate_night(
+        cfg.seed,
+        hours=cfg.hours,
+        montage=cfg.montage,
+        age=cfg.age,
+        ahi=cfg.ahi,
+        hum_uv=cfg.hum_uv,
+        mains_hz=cfg.mains_hz,
+        lead_off=[_stretch(text) for text in cfg.lead_off],
+    )
+    night.write(cfg.out, scoring=cfg.scoring)
+    n_epochs, n_events = night.hypnogram.n_epochs, len(night.events)
+    sys.stdout.write(f"{cfg.out}: simulated night of {n_epochs} epochs, {n_events} events\n")
+    return 0
+
+
+def _stretch(text: str) -> tuple[str, float, float]:
+    """Take `LABEL:ONSET:DURATION` apart."""
+    label, _, times = text.partition(":")
+    onset, _, duration = times.partition(":")
+    try:
+        return label, float(onset), float(duration)
+    except ValueError:
+        raise ValueError(f"lead off {text!r} is not LABEL:ONSET:DURATION in seconds") from None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(parse(Config)))
