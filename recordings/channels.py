@@ -18,7 +18,6 @@ from recordings.labels import (
     AVERAGE,
     LINKED_EARS,
     Candidate,
-    canonical_name,
     canonical_names,
     is_referenced,
     kind_of,
@@ -101,9 +100,7 @@ class Montage:
             reference = "yes" if choice.referenced else "no"
             rows.append((choice.target, " - ".join(at), rate, reference, choice.how))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        return "\n".join(
-            "  ".join([*map(str.ljust, row, widths), row[4]]).rstrip() for row in rows
-        )
+        return "\n".join("  ".join([*map(str.ljust, row, widths), row[4]]).rstrip() for row in rows)
 
     def to_json(self) -> list[dict[str, object]]:
         """Return the choices as plain dictionaries."""

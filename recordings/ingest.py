@@ -277,7 +277,9 @@ def _difference(
 ) -> np.ndarray:
     """Return the resampled difference; at the common rate when there is one."""
     if plus.rate_hz != minus.rate_hz:
-        one, other = (_resampled(lead.samples, lead.rate_hz, view, target) for lead in (plus, minus))
+        one, other = (
+            _resampled(lead.samples, lead.rate_hz, view, target) for lead in (plus, minus)
+        )
         n = min(len(one), len(other))
         return one[:n] - other[:n]
     n = min(len(plus.samples), len(minus.samples))

@@ -138,7 +138,9 @@ def is_referenced(name: str) -> bool:
 
     An empty name, of a label that says nothing, is none either.
     """
-    return bool(name) and not re.fullmatch(rf"(?i:{_SCALP}|[em][12]|chin[123zlrc])|EMG[123]|ECG[12LR]", name)
+    return bool(name) and not re.fullmatch(
+        rf"(?i:{_SCALP}|[em][12]|chin[123zlrc])|EMG[123]|ECG[12LR]", name
+    )
 
 
 def _kind_of_name(name: str) -> str:

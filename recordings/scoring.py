@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nights.stages import StageMap
 from recordings.recording import Recording
-from recordings.scoring_binary import parse_hdf5, parse_mat, parse_saf, parse_xlsx
+from recordings.scoring_binary import parse_dod, parse_mat, parse_p2018, parse_saf, parse_xlsx
 from recordings.scoring_events import Event, event_labels, event_seconds
 from recordings.scoring_grid import page_windows
 from recordings.scoring_lists import (
@@ -60,8 +60,8 @@ Parser = Callable[[Source, Wanted], Parsed | None]
 # In the order in which they are tried; what a text must hold to be taken gets weaker downwards.
 FORMATS: dict[str, Parser] = {
     "edfplus": parse_edf_or_own,
-    "dod_h5": parse_hdf5,
-    "p2018_mat": parse_hdf5,
+    "dod_h5": parse_dod,
+    "p2018_mat": parse_p2018,
     "hume_mat": parse_mat,
     "own_json": parse_own_json,
     "own_table": parse_own_table,

@@ -9,6 +9,8 @@ import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
@@ -17,6 +19,7 @@ import numpy as np
 
 from nights.stages import lookup_stage, stage_map
 from recordings.edf import EdfRecording
+from recordings.recording import RecordingError
 from recordings.scoring_source import MAX_BYTES, Mark, Parsed, Source, Wanted, number
 from recordings.scoring_tables import guess_map
 from recordings.tal import read_marks
@@ -69,24 +72,44 @@ def parse_saf(source: Source, wanted: Wanted) -> Parsed | None:
     return Parsed(marks, stage_map="edfplus")
 
 
-def parse_hdf5(source: Source, wanted: Wanted) -> Parsed | None:
-    """Read DOD's `/hypnogram` (a code per epoch) or the 2018 challenge's stage vectors."""
+def parse_dod(source: Source, wanted: Wanted) -> Parsed | None:
+    """Read `/hypnogram` of an HDF5 file, a code per epoch (Dreem Open Datasets)."""
+    with _open_hdf5(source) as file:
+        if file is None or "hypnogram" not in file:
+            return None
+        if file["hypnogram"].size > _MAX_CODES:
+            raise source.refuse("claims a hypnogram longer than a fortnight")
+        codes = tuple(str(int(code)) for code in np.ravel(file["hypnogram"][()]))
+    return Parsed(codes=codes, code_s=wanted.code_s, stage_map="dod")
+
+
+def parse_p2018(source: Source, wanted: Wanted) -> Parsed | None:
+    """Read the stage vectors of the 2018 challenge, one value per sample (200 Hz)."""
+    with _open_hdf5(source) as file:
+        if file is None:
+            return None
+        if "data/sleep_stages" not in file:
+            raise source.refuse("is HDF5 without 'hypnogram' and 'data/sleep_stages'")
+        return _challenge_vectors(source, file["data"], wanted.rate_hz or _P2018_HZ)
+
+
+@contextmanager
+def _open_hdf5(source: Source) -> Iterator[Any]:
+    """Open an HDF5 file (None when it is none); what breaks inside the block is refused."""
     if b"\x89HDF\r\n\x1a\n" not in source.head:
-        return None
+        yield None
+        return
     try:
         import h5py
     except ImportError as error:
         raise source.refuse("is HDF5; reading it needs the package h5py") from error
     try:
         with h5py.File(source.path, "r") as file:
-            if "hypnogram" in file and file["hypnogram"].size <= _MAX_CODES:
-                codes = tuple(str(int(code)) for code in np.ravel(file["hypnogram"][()]))
-                return Parsed(codes=codes, code_s=wanted.code_s, stage_map="dod")
-            if "data/sleep_stages" in file:
-                return _challenge_vectors(source, file["data"], wanted.rate_hz or _P2018_HZ)
+            yield file
+    except RecordingError:
+        raise
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise source.refuse(f"is a broken HDF5 file ({error})") from error
-    raise source.refuse("is HDF5 without 'hypnogram' or 'data/sleep_stages'")
 
 
 def parse_mat(source: Source, wanted: Wanted) -> Parsed | None:

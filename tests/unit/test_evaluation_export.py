@@ -29,7 +29,7 @@ WRITERS = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def night(rng) -> Hypnogram:
     proba = rng.dirichlet(np.ones(5), 40).astype(np.float32)
     proba[7] = np.nan

@@ -195,6 +195,28 @@ def test_whole_epochs_of_an_event_hold_30_s_and_nothing_lies_outside():
     assert not seconds[1].any()
 
 
+# Events and labels of the fixture `synthsleepnet_data`, `upstream` measured on the public code.
+FIXTURE_EVENTS = (
+    *(Event(5, 20, "obstructive_apnea"), Event(46, 13, "obstructive_apnea")),
+    *(Event(62, 12, "central_apnea"), Event(100, 30, "hypopnea"), Event(130, 40, "desaturation")),
+    *(Event(194, 22, "mixed_apnea"), Event(200, 5, "arousal"), Event(299.5, 61.2, "hypopnea")),
+    *(Event(340, 10.4, "obstructive_apnea"), Event(404, 12, "central_apnea")),
+    *(Event(434, 20, "hypopnea"), Event(15, 15, "desaturation")),
+    Event(523.3, 30.1, "obstructive_apnea"),
+)
+FIXTURE_LABELS = {  # epochs with obstructive, central, mixed apnea, hypopnea, desaturation
+    "any": [[0, 1, 11, 17, 18], [2, 13], [6, 7], [3, 4, 9, 10, 11, 12, 14, 15], [0, 4, 5]],
+    "half": [[0, 1, 11, 17, 18], [2, 13], [6], [3, 4, 10, 11, 14], [0, 4, 5]],
+    "upstream": [[0, 11, 17], [13], [6], [3, 10, 11, 14], [0, 4, 5]],
+}
+
+
+@pytest.mark.parametrize("rule", FIXTURE_LABELS)
+def test_event_rules_give_the_labels_of_the_fixture(rule):
+    labels = event_labels(FIXTURE_EVENTS, Hypnogram(np.zeros(20)), rule=rule)
+    assert [np.flatnonzero(row).tolist() for row in labels[:5]] == FIXTURE_LABELS[rule]
+
+
 @pytest.mark.parametrize("rule", ["any", "half"])
 def test_every_event_labels_an_epoch(rng, rule):
     hypnogram = Hypnogram(np.zeros(20))

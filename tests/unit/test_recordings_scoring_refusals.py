@@ -94,7 +94,7 @@ def test_hdf5_that_claims_a_huge_list_costs_no_memory(tmp_path):
     with h5py.File(path, "w") as file:
         file.create_dataset("hypnogram", shape=(10**12,), dtype="i1", chunks=(1000,))
     tracemalloc.start()
-    with pytest.raises(RecordingError, match="HDF5 without"):
+    with pytest.raises(RecordingError, match="hypnogram longer than a fortnight"):
         read_scoring(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
