@@ -9,6 +9,7 @@ sample of the recording; epochs that nobody scored are -1, never W, and never le
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -167,10 +168,13 @@ def _parse(source: Source, format: str, wanted: Wanted) -> tuple[str, Parsed]:
         raise source.refuse("no such file")
     if not source.head:
         raise source.refuse("is empty")
-    for name in FORMATS if format == "auto" else (format,):
-        parsed = FORMATS[name](source, wanted)
-        if parsed is not None:
-            return name, parsed
+    try:
+        for name in FORMATS if format == "auto" else (format,):
+            parsed = FORMATS[name](source, wanted)
+            if parsed is not None:
+                return name, parsed
+    except csv.Error as error:
+        raise source.refuse(f"has a table that cannot be read ({error})") from error
     if format != "auto":
         raise source.refuse(f"is not of the format {format!r}")
     raise source.refuse(f"is no scoring of a known format; known: {', '.join(FORMATS)}")

@@ -27,7 +27,7 @@ from recordings.tal import read_marks
 _MAX_CODES = 14 * 86_400  # one a second for a fortnight
 _P2018_HZ = 200.0  # every recording of the 2018 challenge
 _P2018_STAGES = ("wake", "nonrem1", "nonrem2", "nonrem3", "rem")
-# What SciPy's decoder raises on damaged files, by where it trips.
+# What SciPy and openpyxl raise on damaged files, by where they trip.
 _MAT_ERRORS = (
     ValueError,
     TypeError,
@@ -37,6 +37,7 @@ _MAT_ERRORS = (
     NotImplementedError,
     zlib.error,
 )
+_XLSX_ERRORS = (*_MAT_ERRORS, zipfile.BadZipFile, SyntaxError, AttributeError, EOFError)
 _MATLAB_DAY_OFFSET = 366  # MATLAB counts days from year 0, Python from year 1
 
 
@@ -117,11 +118,12 @@ def parse_mat(source: Source, wanted: Wanted) -> Parsed | None:
     if not source.head.startswith(b"MATLAB 5.0 MAT-file"):
         return None
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     _check_mat_size(source)
     try:
         found = loadmat(BytesIO(source.content), squeeze_me=True, struct_as_record=False)
-    except _MAT_ERRORS as error:
+    except (MatReadError, *_MAT_ERRORS) as error:
         raise source.refuse(f"is a broken MAT file ({error})") from error
     values = {name: value for name, value in found.items() if not name.startswith("__")}
     if "stageData" in values:
@@ -143,11 +145,12 @@ def spreadsheet_rows(source: Source) -> list[list[str]] | None:
         raise source.refuse("is a spreadsheet; reading it needs the package openpyxl") from error
     try:
         with zipfile.ZipFile(BytesIO(source.content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-                raise source.refuse("unpacks to more than any scoring file (64 MiB)")
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MAX_BYTES:  # zipfile unpacks no more of a member than it declares
+            raise RecordingError("it unpacks to more than 64 MiB")
         sheet = openpyxl.load_workbook(BytesIO(source.content), read_only=True).worksheets[0]
         rows = [["" if v is None else str(v) for v in row] for row in sheet.values]
-    except (zipfile.BadZipFile, KeyError, IndexError, ValueError, OSError) as error:
+    except _XLSX_ERRORS as error:
         raise source.refuse(f"is no spreadsheet that can be read ({error})") from error
     return [row for row in rows if any(row)]
 

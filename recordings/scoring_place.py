@@ -90,7 +90,7 @@ def place(
     parsed, clock_notes = _on_signal_clock(parsed, signal)
     signal = signal._replace(start=signal.start or parsed.start)
     if parsed.hypnogram is not None:
-        scoring = _whole(parsed.hypnogram, signal)
+        scoring = _whole(source, parsed.hypnogram, signal)
     elif parsed.codes:
         scoring = _from_codes(source, parsed, signal, epoch_s)
     else:
@@ -147,8 +147,10 @@ def _shifted_by_start(parsed: Parsed, signal: Signal) -> tuple[Parsed, tuple[str
     return replace(parsed, marks=marks, hypnogram=moved), (note,)
 
 
-def _whole(hypnogram: Hypnogram, signal: Signal) -> Scoring:
+def _whole(source: Source, hypnogram: Hypnogram, signal: Signal) -> Scoring:
     """Return a hypnogram from our own files, on the grid of the recording if that is known."""
+    if not (abs(hypnogram.onset_s) <= MAX_SPAN_S and 0 < hypnogram.epoch_s <= MAX_SPAN_S):
+        raise source.refuse("claims epochs more than a fortnight away, or of no length")
     n_epochs = signal.epochs(hypnogram.epoch_s)
     if n_epochs is not None:
         hypnogram = replace_on(hypnogram, n_epochs)
@@ -192,7 +194,7 @@ def _from_marks(source: Source, parsed: Parsed, signal: Signal, epoch_s: float |
     staged, notes = _stage_marks(parsed)
     if not staged:
         raise source.refuse("holds no sleep stage")
-    far = [m for m in staged if abs(m.onset_s) > MAX_SPAN_S or m.duration_s > MAX_SPAN_S]
+    far = [m for m in staged if not abs(m.onset_s) <= MAX_SPAN_S or m.duration_s > MAX_SPAN_S]
     if far:
         raise source.refuse(f"claims a stage {far[0].onset_s:g} s away, more than a fortnight")
     runs = _runs(staged, parsed, signal)
@@ -276,7 +278,7 @@ def _events(parsed: Parsed, unsure: str) -> tuple[tuple[Event, ...], int]:
         if mark.kind == "stage" or (mark.kind == "either" and _is_stage(mark.label, codes, names)):
             continue
         kind = event_type(mark.label)
-        if kind is None:
+        if kind is None or not np.isfinite(mark.onset_s):
             left_out += 1
             continue
         kind = unsure if kind == "unsure" else kind

@@ -24,6 +24,11 @@ BOMB = """<?xml version="1.0"?>
 NSRR_FOREVER = """<PSGAnnotation><ScoredEvents><ScoredEvent><EventType>Stages|Stages</EventType>
 <EventConcept>Wake|0</EventConcept><Start>0</Start><Duration>1e15</Duration></ScoredEvent>
 </ScoredEvents></PSGAnnotation>"""
+OWN_JSON = (
+    b'{"format": "nightstack hypnogram 1", "classes": ["W", "N1", "N2", "N3", "R"], "onset_s": 0,'
+    b' "start": null, "epoch_s": 30, "lights_off_s": null, "lights_on_s": null, "scorer": "",'
+    b' "notes": [], "events": [], "stages": ["W"], "proba": null}'
+)
 MAT_HEAD = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
 
 
@@ -60,7 +65,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "huge epoch number": (b"1\t0\n99999999999\t2\n", "no scoring of a known format"),
     "gzip bomb": (gzip.compress(b"0\n" * (33 * 2**20)), "larger than any scoring file"),
     "cut gzip": (gzip.compress(b"0\n" * 1000)[:-9], "cannot be read"),
-    "spreadsheet bomb": (zip_bomb(), "unpacks to more than"),
+    "spreadsheet bomb": (zip_bomb(), "no spreadsheet .* unpacks to more than"),
     "zip that is no spreadsheet": (b"PK\x03\x04" + b"\0" * 100, "is no spreadsheet"),
     "MAT bomb": (mat_bomb(), "unpacks to more than"),
     "cut MAT": (MAT_HEAD + struct.pack("<II", 15, 10**9) + b"abc", "cut short"),
@@ -68,6 +73,14 @@ FILES: dict[str, tuple[bytes, str]] = {
     "cut HDF5": (b"\x89HDF\r\n\x1a\n" + b"\0" * 60, "broken HDF5"),
     "cut EDF": (b"0       ".ljust(200), "header"),
     "broken JSON": (b'{"format": ', "broken JSON"),
+    "JSON without end": (b'{"a":' + b"[" * 200_000, "broken JSON"),
+    "far JSON": (OWN_JSON.replace(b'"onset_s": 0', b'"onset_s": 1e300'), "fortnight"),
+    "impossible probability": (OWN_JSON.replace(b"null}", b"[[9, 0, 0, 0, 0]]}"), "above 1"),
+    "superscript epochs": ("²\t0\n".encode(), "no scoring of a known format"),
+    "UCDDB without a time": (
+        b"start_sec,end_sec,sleep_stage,event_types,event_start_sec,event_duration_sec\n,30,0,,,\n",
+        "fortnight",
+    ),
     "JSON of another": (b'{"a": 1}', "no scoring of a known format"),
     "our JSON without stages": (b'{"format": "nightstack hypnogram 1"}', "not a complete"),
 }
