@@ -1,8 +1,9 @@
 """One way to turn a frozen `Config` dataclass into a command line, used by every entry point.
 
-A script's parameters are the fields of its `Config`: the comment behind a field is its help text, a
-field without a default is a positional argument. The same fields can come from `--config file.json`
-(flags override it), and `dump` writes the complete result, which reruns the experiment.
+A script's parameters are the fields of its `Config`: the comment behind a field (a long one: on the
+lines directly above it) is its help text, a field without a default is a positional argument. The
+same fields can come from `--config file.json` (flags override it), and `dump` writes the complete
+result, which reruns the experiment.
 Only the standard library is imported here, so `--help` answers at once.
 """
 
@@ -49,6 +50,26 @@ def parse(config: type[C], argv: Sequence[str] | None = None) -> C:
         return config(**values)
     except (ValueError, OSError) as error:
         parser.error(str(error))
+
+
+def run(main: Callable[[C], int], config: type[C], argv: Sequence[str] | None = None) -> int:
+    """Parse, call `main` and return its exit status; an error a person can mend is one line.
+
+    Returns
+    -------
+    int
+        What `main` returns; 2 after a ValueError, an OSError or an ImportError (of an optional
+        package), whose message is written to the standard error output; 130 when stopped by hand.
+    """
+    parsed = parse(config, argv)
+    try:
+        return main(parsed)
+    except (ValueError, OSError, ImportError) as error:
+        sys.stderr.write(f"{Path(sys.argv[0]).name}: error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; what was finished is kept, the same command goes on\n")
+        return 130
 
 
 def dump(config: Any, path: Path) -> None:
@@ -144,7 +165,7 @@ def _shown(field: dataclasses.Field) -> str:
 
 
 def _comments(config: type) -> dict[str, str]:
-    """Return the comment behind each field (and on the comment lines that continue it)."""
+    """Return the comment of each field: behind it, else on the lines directly above it."""
     found: dict[str, str] = {}
     for part in reversed(config.__mro__):
         if dataclasses.is_dataclass(part):
@@ -162,23 +183,20 @@ def _own_comments(config: type) -> dict[str, str]:
     comments = {token.start[0]: token for token in tokens if token.type == tokenize.COMMENT}
     found = {}
     for node in ast.parse(source).body[0].body:  # type: ignore[attr-defined]
-        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
-            continue
-        lines = list(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-        while _continues(comments.get(lines[-1] + 1), node.col_offset):
-            lines.append(lines[-1] + 1)
-        texts = [comments[line].string.lstrip("# ").strip() for line in lines if line in comments]
-        found[node.target.id] = " ".join(texts)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            behind = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+            lines = [line for line in behind if line in comments] or _above(comments, node.lineno)
+            texts = [comments[line].string.lstrip("# ").strip() for line in lines]
+            found[node.target.id] = " ".join(texts)
     return found
 
 
-def _continues(comment: tokenize.TokenInfo | None, indent: int) -> bool:
-    """Tell whether a comment stands alone on its line, farther in than the fields."""
-    return (
-        comment is not None
-        and not comment.line[: comment.start[1]].strip()
-        and comment.start[1] > indent
-    )
+def _above(comments: dict[int, tokenize.TokenInfo], line: int) -> list[int]:
+    """Return the lines directly above `line` that hold nothing but a comment, in order."""
+    above: list[int] = []
+    while (comment := comments.get(line - 1)) and comment.line.strip() == comment.string:
+        above.insert(0, line := line - 1)
+    return above
 
 
 def _from_json(config: type, path: Path) -> dict[str, Any]:

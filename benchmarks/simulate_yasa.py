@@ -2,6 +2,8 @@
 
 YASA (trained on 3,000 real nights) stages them from C4-M1, E1-M2 and the chin; its stages are
 compared with the true ones. A plain beat detector built from SciPy looks for the beats of the ECG.
+Agreement above that on real nights (kappa about 0.8) says that simulated stages are purer than
+people's: a simulated night proves that a program works, never how well a stager does.
 
     python -m benchmarks.simulate_yasa --nights 20
 """
@@ -42,11 +44,11 @@ def main(cfg: Config) -> int:
         started = time.process_time()
         night = simulate_night(seed, hours=cfg.hours, age=age, ahi=ahi)
         simulated_s = time.process_time() - started
-        counts = _confusion(night.hypnogram.stages, yasa_stages(night))
-        hits, surplus = _match(night.beats_s, detect_beats(night.signals["ECG"]))
+        counts = confusion_of(night.hypnogram.stages, yasa_stages(night))
+        hits, surplus = match(night.beats_s, detect_beats(night.signals["ECG"]))
         confusion += counts
         found, extra, beats = found + hits, extra + surplus, beats + len(night.beats_s)
-        rows.append((seed, age, ahi, _kappa(counts), hits / len(night.beats_s), simulated_s))
+        rows.append((seed, age, ahi, kappa(counts), hits / len(night.beats_s), simulated_s))
     head = ("seed", "age", "AHI", "kappa", "beats found", "CPU s to simulate")
     sys.stdout.write(table(f"{cfg.nights} simulated nights", head, rows))
     sys.stdout.write(_pooled(confusion, [row[3] for row in rows]))
@@ -88,7 +90,7 @@ def detect_beats(ecg: Signal) -> np.ndarray:
     return peaks / rate_hz
 
 
-def _match(true_s: np.ndarray, found_s: np.ndarray) -> tuple[int, int]:
+def match(true_s: np.ndarray, found_s: np.ndarray) -> tuple[int, int]:
     """Return how many true beats were found, and how many found beats are none."""
     return _near(true_s, found_s), len(found_s) - _near(found_s, true_s)
 
@@ -100,12 +102,12 @@ def _near(times_s: np.ndarray, others_s: np.ndarray) -> int:
     return int(np.count_nonzero(gap <= BEAT_TOLERANCE_S))
 
 
-def _confusion(true: np.ndarray, given: np.ndarray) -> np.ndarray:
+def confusion_of(true: np.ndarray, given: np.ndarray) -> np.ndarray:
     """Return counts (5, 5): true stage in rows, given stage in columns."""
     return np.bincount(5 * true.astype(int) + given, minlength=25).reshape(5, 5)
 
 
-def _kappa(confusion: np.ndarray) -> float:
+def kappa(confusion: np.ndarray) -> float:
     """Return Cohen's kappa."""
     total = confusion.sum()
     chance = (confusion.sum(0) * confusion.sum(1)).sum() / total**2
@@ -116,7 +118,7 @@ def _pooled(confusion: np.ndarray, kappas: list[float]) -> str:
     """Return kappa and the confusion of all epochs together, with F1 per stage."""
     f1 = 2 * np.diag(confusion) / (confusion.sum(0) + confusion.sum(1))
     rows = [(name, *row, float(f)) for name, row, f in zip(STAGES, confusion, f1, strict=True)]
-    title = f"kappa {_kappa(confusion):.3f} over all epochs; night by night"
+    title = f"kappa {kappa(confusion):.3f} over all epochs; night by night"
     title += f" {np.mean(kappas):.3f} on average, {min(kappas):.3f} to {max(kappas):.3f}"
     return "\n" + table(title, ("true \\ YASA", *STAGES, "F1"), rows)
 

@@ -90,6 +90,17 @@ def save_weights(path: Path, model: nn.Module, card: dict[str, Any] | None = Non
         save_file(tensors, temporary, metadata)
 
 
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write the state of a run (tensors and plain values), whole or not at all."""
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read what `save_state` wrote, onto the CPU."""
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """Build the model that `save_weights` wrote, in evaluation mode, and return it with its card.
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nights.sequences import StageNight, stretches
+from nights.sequences import StageNight, sequences
 
 IGNORED = -100  # target of a place that holds no epoch; the default of cross_entropy
 
@@ -68,10 +68,9 @@ class BlockSource:
     def __init__(self, nights: Sequence[StageNight], length: int, batch_size: int) -> None:
         self.length, self.batch_size = length, batch_size
         self._pieces = [
-            (f"{night.source}/{night.night}", night.stages[part].astype(np.int64))
+            (night.name, stages.astype(np.int64))
             for night in nights
-            for part in stretches(night.stages >= 0)
-            if part.stop - part.start >= 2
+            for stages in sequences([night])
         ]
         if not self._pieces:
             raise ValueError("no night has two scored epochs in a row: nothing to train on")
@@ -113,9 +112,7 @@ class LanguageTask:
     headline = "nll"
     higher_is_better = False
 
-    def loss(
-        self, model: nn.Module, batch: StageBlocks
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    def loss(self, model: nn.Module, batch: StageBlocks) -> tuple[torch.Tensor, dict[str, float]]:
         """Return the mean cross-entropy in nats per stage."""
         device = next(model.parameters()).device
         logits = model(batch.tokens.to(device)).flatten(0, 1)

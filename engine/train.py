@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from engine.checkpoint import save_weights
+from engine.checkpoint import load_state, save_state, save_weights
 from engine.log import RunFolder, peak_memory_mb
 from engine.optim import Plan, adamw, learning_rate
 from engine.tasks import Batch, Task
-from nights.atomic import atomic_path, write_text
+from nights.atomic import write_text
 
 
 class TrainingError(RuntimeError):
@@ -163,12 +163,11 @@ class _State:
             "done": {"n_passes": self.n_passes, "step": self.step, "best": self.best},
             "plan": asdict(self.plan),
         }
-        with atomic_path(folder.last) as temporary:
-            torch.save(content, temporary)
+        save_state(folder.last, content)
 
     def restore(self, folder: RunFolder) -> None:
         """Take up the run in `folder`."""
-        content = torch.load(folder.last, map_location="cpu", weights_only=True)
+        content = load_state(folder.last)
         if content["plan"] != asdict(self.plan):
             raise ValueError(f"{folder.path}: was begun with another plan: {content['plan']}")
         self.model.load_state_dict(content["model"])

@@ -29,6 +29,7 @@ from evaluation.plots import (
     night_figure,
     small_png,
 )
+from evaluation.statistics import in_bed, transition_matrix
 from evaluation.traces import Trace
 from nights.atomic import write_text
 from nights.hypnogram import Hypnogram
@@ -42,6 +43,23 @@ VERDICTS = {
     "note": "No warning. The notes below say what to keep in mind.",
     "warning": "Look before use: something in this night broke a limit.",
     "distrust": "Do not trust this result before a person has looked at the signals.",
+}
+# What a reader looks for first, in everyday words; shown when the statistic is there.
+HEADLINES = {
+    "tst_min": "Total sleep time",
+    "se_percent": "Sleep efficiency",
+    "sol_min": "Sleep onset latency",
+    "waso_min": "Wake after sleep onset",
+    "rem_latency_min": "REM latency",
+    "awakenings_per_h": "Awakenings",
+}
+# Statistics `<stage>_<column>` are one table with a row for each stage.
+STAGE_COLUMNS = {
+    "min": "Minutes",
+    "percent": "% of sleep",
+    "latency_min": "Latency, min",
+    "bouts": "Bouts",
+    "bout_mean_min": "Mean bout, min",
 }
 PURPOSE = "For research. This is not a medical device and no basis for a diagnosis or a treatment."
 
@@ -153,6 +171,7 @@ def render(report: NightReport) -> str:
     return template.render(
         report=report,
         purpose=PURPOSE,
+        nan=math.nan,
         colours=COLOURS,
         alarms=gravest_first(report.alarms),
         verdict=_verdict(report.alarms),
@@ -160,6 +179,10 @@ def render(report: NightReport) -> str:
         picture=_picture(report),
         picture_text=describe(report.hypnogram),
         matrices=_matrices(report),
+        headlines={words: name for name, words in HEADLINES.items() if name in report.statistics},
+        stage_columns=STAGE_COLUMNS,
+        stages=_stages(report),
+        overall=_overall(report),
         changes=change_rows(report),
         change_counts=_change_counts(report),
         review=review_rows(report),
@@ -286,7 +309,8 @@ def _review_pictures(report: NightReport, epochs: list[int]) -> dict[int, str]:
 def _matrices(report: NightReport) -> list[tuple[str, str]]:
     """Return (caption, image) of the stage transitions and of the confusion with a reference."""
     night = report.hypnogram
-    figure = matrix_figure(transitions(night), night.classes, rows="From", columns="To")
+    counts, _ = transition_matrix(in_bed(night))
+    figure = matrix_figure(counts, night.classes, rows="From", columns="To")
     caption = "Which stage followed which: count, and share of the stage it came from"
     pictures = [(caption, _svg_address(encode(figure, "svg")))]
     if report.comparison is not None:
@@ -297,13 +321,15 @@ def _matrices(report: NightReport) -> list[tuple[str, str]]:
     return pictures
 
 
-def transitions(hypnogram: Hypnogram) -> np.ndarray:
-    """Count which stage followed which (K, K); pairs with an unscored epoch are left out."""
-    before, after = hypnogram.stages[:-1].astype(int), hypnogram.stages[1:].astype(int)
-    known = (before >= 0) & (after >= 0)
-    counts = np.zeros((len(hypnogram.classes),) * 2, dtype=np.int64)
-    np.add.at(counts, (before[known], after[known]), 1)
-    return counts
+def _stages(report: NightReport) -> list[str]:
+    """Return the stages that have statistics of their own, as they are named there."""
+    return [name.removesuffix("_bouts") for name in report.statistics if name.endswith("_bouts")]
+
+
+def _overall(report: NightReport) -> dict[str, float]:
+    """Return the statistics that are not of one stage."""
+    of_stages = {f"{stage}_{column}" for stage in _stages(report) for column in STAGE_COLUMNS}
+    return {name: x for name, x in report.statistics.items() if name not in of_stages}
 
 
 def _svg_address(svg: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Stage sequences: what a language model of sleep reads, cut at gaps and split by person.
+"""Stage sequences: what a language model of sleep reads, cut at gaps, each with its person.
 
 An epoch nobody scored breaks a sequence. Dropping it instead would put stages side by side that were
 never neighbours, and teach a model transitions that do not exist.
@@ -6,15 +6,14 @@ never neighbours, and teach a model transitions that do not exist.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nights.stages import R, W, check_stages
-
-PARTS = ("train", "val", "test")
+from nights.splits import Split, draw_split, import_split
+from nights.stages import UNSCORED, check_stages
+from nights.trimming import sleep_stretches
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +39,30 @@ class StageNight:
         object.__setattr__(self, "stages", check_stages(self.stages))
 
     @property
+    def name(self) -> str:
+        """Name of the night across all sources."""
+        return f"{self.source}/{self.night}"
+
+    @property
     def owner(self) -> str:
         """Name of the person across all sources."""
         return f"{self.source}/{self.person}"
+
+    def without_long_wake(self) -> StageNight:
+        """Mark as unscored what `nights.trimming` leaves out.
+
+        Recordings of a whole day (Sleep-EDF) are otherwise mostly daytime wake.
+        """
+        kept = np.full_like(self.stages, UNSCORED)
+        for first, end in sleep_stretches(self.stages):
+            kept[first:end] = self.stages[first:end]
+        return replace(self, stages=kept)
 
 
 def stretches(scored: np.ndarray) -> list[slice]:
     """Return the slices of a bool array (E,) in which every epoch is True, in order."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(scored, dtype=np.int8), [0]])))
-    return [slice(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+    return [slice(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
 
 def sequences(nights: Iterable[StageNight], min_epochs: int = 2) -> list[np.ndarray]:
@@ -56,60 +70,42 @@ def sequences(nights: Iterable[StageNight], min_epochs: int = 2) -> list[np.ndar
     return [
         night.stages[stretch]
         for night in nights
-        for stretch in stretches(night.stages >= 0)
+        for stretch in stretches(night.stages != UNSCORED)
         if stretch.stop - stretch.start >= min_epochs
     ]
 
 
-def trim_wake(night: StageNight, margin_epochs: int = 60) -> StageNight:
-    """Keep the epochs from `margin_epochs` before the first sleep to as many after the last.
-
-    Recordings of a whole day (Sleep-EDF) are otherwise mostly daytime wake. Sleep means stages N1 to
-    R: an unscored tail must not defeat the trimming. A night without sleep comes back empty.
-    """
-    asleep = np.flatnonzero((night.stages > W) & (night.stages <= R))
-    if not len(asleep):
-        return replace(night, stages=night.stages[:0])
-    first = max(0, int(asleep[0]) - margin_epochs)
-    return replace(night, stages=night.stages[first : int(asleep[-1]) + 1 + margin_epochs])
-
-
-def split_by_person(
-    nights: Sequence[StageNight],
-    shares: tuple[float, float, float] = (0.7, 0.1, 0.2),
-    *,
-    seed: int = 0,
-    test_persons: Iterable[str] = (),
-) -> dict[str, list[StageNight]]:
-    """Split nights into `train`, `val` and `test` so that no person stands in two of them.
-
-    The part of a person follows from the person's name and `seed` alone: more nights, or another
-    order of them, move nobody.
+def split_nights(
+    nights: Sequence[StageNight], *, seed: int, test_persons: Iterable[str] = ()
+) -> Split:
+    """Divide the persons of every source into train 70, val 10 and test 20 percent.
 
     Parameters
     ----------
-    shares : tuple of float
-        Expected shares of persons in train, val and test.
+    nights : sequence of StageNight
+        All nights.
+    seed : int
+        Of the draw.
     test_persons : iterable of str
-        `StageNight.owner` of people who are kept for testing whatever the draw says.
-
-    Raises
-    ------
-    ValueError
-        If the shares do not sum to 1.
+        `StageNight.owner` of people who are tested whatever the draw says.
     """
-    if abs(sum(shares) - 1) > 1e-9:
-        raise ValueError(f"shares of train, val and test must sum to 1, found {shares}")
     kept = frozenset(test_persons)
-    parts: dict[str, list[StageNight]] = {part: [] for part in PARTS}
-    for night in nights:
-        drawn = _draw(night.owner, seed)
-        part = "train" if drawn < shares[0] else "val" if drawn < shares[0] + shares[1] else "test"
-        parts["test" if night.owner in kept else part].append(night)
-    return parts
+    owners = {night.name: night.owner for night in nights}
+    drawn = [night for night in nights if night.owner not in kept]
+    split = draw_split(
+        "hypnograms",
+        {night.name: night.owner for night in drawn},
+        {"train": 0.7, "val": 0.1, "test": 0.2},
+        seed=seed,
+        labels={night.name: night.source for night in drawn},
+    )
+    (fold,) = split.folds
+    tested = {night.name for night in nights} - {name for part in fold.values() for name in part}
+    fold = {**fold, "test": tuple(sorted({*fold["test"], *tested}))}
+    return import_split(split.name, [fold], owners, source=split.source)
 
 
-def _draw(name: str, seed: int) -> float:
-    """Return a number in [0, 1) that depends on `name` and `seed` alone."""
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+def part_of(nights: Iterable[StageNight], split: Split, part: str) -> list[StageNight]:
+    """Return the nights in one part of a split."""
+    wanted = set(split.folds[0][part])
+    return [night for night in nights if night.name in wanted]

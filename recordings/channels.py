@@ -177,7 +177,7 @@ GENERIC: dict[str, tuple[Candidate, ...]] = {
 
 # Best first for stagers that read one EEG: central as AASM recommends, then frontal (YASA: the
 # electrodes with the strongest sleep waves), then occipital, then the bipolar leads of Sleep-EDF.
-_PREFERENCE = {
+PREFERENCE = {
     "eeg": ("C4", "C3", "F4", "F3", "FpzCz", "O2", "O1", "PzOz"),
     "eog": ("E1", "E2", "EOGh"),
     "emg": ("Chin",),
@@ -258,7 +258,7 @@ def ranked(
     """
     overrides = overrides or {}
     named = [target for target in overrides if TARGETS[target].kind == kind]
-    order = [*named, *(t for t in _PREFERENCE[kind] if t not in named)]
+    order = [*named, *(t for t in PREFERENCE[kind] if t not in named)]
     montage = resolve(recording, order, overrides=overrides)
     found = [choice for choice in montage.choices if choice.plus is not None]
     found.sort(key=lambda choice: (choice.target not in named, not choice.referenced))

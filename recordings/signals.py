@@ -61,19 +61,18 @@ def filter_resample(
     n_total = math.ceil(len(x) * target_hz / rate_hz)
     starts, rests = plan.blocks(math.ceil(n_total / plan.hop))
     offset = x[:: 1 + len(x) // 4096].mean()  # a constant only meets the gain at 0 Hz
-    padded = _extended(x, -starts[0], max(0, starts[-1] + plan.n_in - len(x)))
-    padded -= offset
-    windows = np.lib.stride_tricks.sliding_window_view(padded, plan.n_in)
     kept = np.empty((len(starts), plan.hop), dtype=np.float32)
     for at in range(0, len(starts), BATCH):
         rows = slice(at, at + BATCH)
-        spectra = fft.rfft(windows[starts[rows] - starts[0]])[:, : len(gain)]
+        blocks = np.stack([_block(x, start, plan.n_in) for start in starts[rows]])
+        blocks -= offset
+        spectra = fft.rfft(blocks, overwrite_x=True)[:, : len(gain)]
         spectra *= gain
-        if rests.any():
+        if any(rests[rows]):
             bins = np.arange(len(gain))
-            spectra *= np.exp(2j * np.pi / plan.n_in * rests[rows, None] * bins)
-        blocks = fft.irfft(spectra, plan.n_out, overwrite_x=True)
-        kept[rows] = blocks[:, plan.skip : plan.skip + plan.hop]
+            spectra *= np.exp(2j * np.pi / plan.n_in * np.outer(rests[rows], bins))
+        resampled = fft.irfft(spectra, plan.n_out, overwrite_x=True)
+        kept[rows] = resampled[:, plan.skip : plan.skip + plan.hop]
     kept += offset * gain[0] * np.float32(plan.n_in / plan.n_out)
     return kept.ravel()[:n_total]
 
@@ -92,12 +91,11 @@ class _Plan:
     hop: int
     step: Fraction
 
-    def blocks(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def blocks(self, count: int) -> tuple[list[int], list[float]]:
         """Return the first sample of each block and the fraction of a sample it is early."""
         times = [(k * self.hop - self.skip) * self.step for k in range(count)]
         starts = [round(time) for time in times]
-        rests = [float(time - start) for time, start in zip(times, starts, strict=True)]
-        return np.array(starts), np.array(rests)
+        return starts, [float(time - start) for time, start in zip(times, starts, strict=True)]
 
 
 @lru_cache(maxsize=64)
@@ -133,17 +131,16 @@ def _is_quick(n: int) -> bool:
     return fft.next_fast_len(n, real=True) == n
 
 
-def _extended(x: np.ndarray, left: int, right: int) -> np.ndarray:
-    """Continue `x` at both ends by odd reflection (at most n - 1 samples), then hold the value."""
-    n = len(x)
-    near, far = min(left, n - 1), min(right, n - 1)
-    padded = np.empty(left + n + right, dtype=x.dtype)
-    padded[left : left + n] = x
-    padded[left - near : left] = 2 * x[0] - x[near:0:-1]
-    padded[left + n : left + n + far] = 2 * x[-1] - x[n - 1 - far : n - 1][::-1]
-    padded[: left - near] = padded[left - near]
-    padded[left + n + far :] = padded[left + n + far - 1]
-    return padded
+def _block(x: np.ndarray, start: int, n: int) -> np.ndarray:
+    """Return `n` samples from `start` on, continued beyond the ends of `x`.
+
+    By odd reflection as far as there are samples to reflect, then by the last reflected value.
+    """
+    if start >= 0 and start + n <= len(x):
+        return x[start : start + n]
+    at, last = np.arange(start, start + n), len(x) - 1
+    mirrored = np.where(at < 0, -at, np.where(at > last, 2 * last - at, at)).clip(0, last)
+    return 2 * x[at.clip(0, last)] - x[mirrored]
 
 
 def filter_both_ways(x: np.ndarray, rate_hz: Fraction, response: Response) -> np.ndarray:
@@ -275,12 +272,13 @@ def padded_mean_and_std(x: np.ndarray, n_padded: int) -> tuple[float, float]:
 def _moments(x: np.ndarray) -> tuple[float, float, int]:
     """Return the sum, the sum of squares around the mean, and the number of samples."""
     flat = x.ravel()
-    mean = float(flat.mean(dtype=np.float64))
-    squares = 0.0
+    centre = flat[:_CHUNK].mean()  # near enough to the mean that nothing cancels
+    total = squares = 0.0
     for at in range(0, flat.size, _CHUNK):
-        part = flat[at : at + _CHUNK] - flat.dtype.type(mean)
+        part = flat[at : at + _CHUNK] - centre
+        total += float(part.sum())
         squares += float(part @ part)
-    return mean * flat.size, squares, flat.size
+    return total + float(centre) * flat.size, squares - total**2 / flat.size, flat.size
 
 
 def quantiles(x: np.ndarray) -> tuple[float, float, float]:
@@ -290,8 +288,9 @@ def quantiles(x: np.ndarray) -> tuple[float, float, float]:
     finds the few thousand samples among which each quantile lies.
     """
     flat = np.ascontiguousarray(x, dtype=np.float32).ravel()
-    leading = flat.view(np.uint16)[1::2]  # sign, exponent and 7 bits of the mantissa
-    rising = np.concatenate([np.arange(0xFFFF, 0x7FFF, -1), np.arange(0x8000)])
+    # Sign, exponent and 7 bits of the mantissa; contiguous, because strided comparisons are slow.
+    leading = np.ascontiguousarray(flat.view(np.uint16)[1::2])
+    rising = np.r_[0xFFFF:0x7FFF:-1, 0:0x8000].astype(np.uint16)
     counts = np.bincount(leading, minlength=1 << 16)[rising]
     ends = np.cumsum(counts)
     found = []

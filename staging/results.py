@@ -113,9 +113,10 @@ def in_classes_of(hypnogram: Hypnogram, scoring: Hypnogram) -> Hypnogram:
     return scoring
 
 
-def agreement(reference: Hypnogram, hypnogram: Hypnogram) -> dict[str, float]:
+def agreement(reference: Hypnogram, hypnogram: Hypnogram) -> dict[str, Any]:
     """Return accuracy, kappa, macro F1 ... of `hypnogram` over the epochs both have a stage for."""
-    return metrics_from(_confusion(reference, hypnogram))
+    counts = _confusion(reference, hypnogram)
+    return metrics_from(counts) | {"confusion": counts}
 
 
 def write_night(folder: Path, result: NightResult, settings: Mapping[str, Any]) -> None:
@@ -132,7 +133,7 @@ def write_night(folder: Path, result: NightResult, settings: Mapping[str, Any]) 
     )
     save_figure(figure, folder / "night.png")
     write_report(report_of(result), folder / "report.html")
-    facts = _plain(facts_of(result) | {"settings": settings})
+    facts = plain(facts_of(result) | {"settings": settings})
     write_text(folder / DONE, json.dumps(facts, indent=1) + "\n")
 
 
@@ -185,7 +186,7 @@ def report_of(result: NightResult) -> NightReport:
     comparison = None
     if reference is not None:
         counts = _confusion(reference, result.hypnogram)
-        comparison = Comparison(reference, metrics_from(counts), counts)
+        comparison = Comparison(reference, _shown_metrics(counts), counts)
     return NightReport(
         name=result.name,
         hypnogram=result.hypnogram,
@@ -218,6 +219,13 @@ def summary_row(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _confusion(reference: Hypnogram, hypnogram: Hypnogram) -> np.ndarray:
     """Return the confusion (K, K) of the epochs both have a stage for; rows are the reference."""
     return confusion(reference.stages, hypnogram.stages, len(hypnogram.classes))
+
+
+def _shown_metrics(counts: np.ndarray) -> dict[str, float]:
+    """Return the metrics that the report shows beside the confusion."""
+    found = metrics_from(counts)
+    shown = {name: found[name] for name in ("accuracy", "kappa", "macro_f1")}
+    return shown | {f"F1 of {stage}": value for stage, value in found["per_stage_f1"].items()}
 
 
 def _first_eeg(result: NightResult) -> Trace | None:
@@ -270,14 +278,14 @@ def _provenance(result: NightResult) -> dict[str, str]:
     return lines | {"rerun": "python main_stage_slm.py --config config.json (beside this folder)"}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return `value` as JSON can hold it: NaN is null, tuples and arrays are lists."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value

@@ -22,9 +22,9 @@ from evaluation.report import (
     number,
     render,
     review_rows,
-    transitions,
     write_report,
 )
+from evaluation.statistics import DEFINITIONS, sleep_statistics
 from evaluation.traces import Trace
 from nights.hypnogram import Hypnogram
 from nights.stages import N1, N2, UNSCORED, R, W
@@ -54,9 +54,15 @@ def report() -> NightReport:
         hypnogram=result,
         raw=raw,
         alarms=(alarm("note", "nap"), alarm("distrust", "clipped"), alarm("warning", "hum")),
-        statistics={"TST": 17.5, "REM latency": float("nan")},
-        definitions={"TST": Definition("min", "Minutes of N1, N2, N3 and R")},
-        ranges={"TST": (61.0, 603.5)},
+        statistics={
+            "tst_min": 17.5,
+            "rem_min": 5.0,
+            "rem_percent": float("nan"),
+            "rem_bouts": 2.0,
+            "rem_latency_min": 62.0,
+        },
+        definitions={"tst_min": Definition("min", "Minutes of N1, N2, N3 and R")},
+        ranges={"tst_min": (61.0, 603.5)},
         ranges_source="341 nights scored by people",
         channels=(ChannelRow("C4", "EEG C4-M1", "label", True), ChannelRow("O2", "", "absent")),
         eeg=signals[0],
@@ -247,9 +253,27 @@ def test_without_probabilities_the_report_says_that_doubt_is_unknown(brief: Nigh
 
 def test_statistics_come_with_unit_definition_and_range(html: str) -> None:
     text = Page(html).text
-    assert "TST 17.5 min 61 to 603.5 Minutes of N1, N2, N3 and R" in text
-    assert "REM latency –" in text
+    assert "Total sleep time 17.5 min usually 61 to 603.5" in text
+    assert "tst_min 17.5 min Minutes of N1, N2, N3 and R" in text
     assert "341 nights scored by people" in text
+
+
+def test_statistics_of_stages_are_a_table_with_a_row_for_each(html: str) -> None:
+    text = Page(html).text
+    assert "Stage Minutes % of sleep Latency, min Bouts Mean bout, min REM 5 – 62 2 –" in text
+    assert "rem_bouts" not in text
+
+
+def test_every_statistic_of_a_night_is_shown() -> None:
+    night = Hypnogram(stages=np.repeat([W, N1, N2, R, W], 20))
+    statistics = sleep_statistics(night)
+    bare = NightReport("n", night, statistics=statistics, definitions=DEFINITIONS)
+    text = Page(render(bare)).text
+    for name in statistics:
+        if not name.startswith(("wake_b", "wake_m", "n1_", "n2_", "n3_", "rem_")):
+            assert f"{name} {number(statistics[name])}" in text
+    for row in ("WAKE 20 – – 2 10", "N1 10 33.3 0 1 10", "N3 0 0 – 0 –"):
+        assert row in text
 
 
 def test_simulated_nights_and_weights_are_called_so_before_anything_else(html: str) -> None:
@@ -265,13 +289,6 @@ def test_report_says_that_it_is_no_medical_device(html: str) -> None:
 def test_the_date_of_the_recording_is_not_shown(html: str) -> None:
     assert "22:40:00" in html
     assert "2024" not in Page(html).text
-
-
-def test_transitions_leave_out_unscored_epochs() -> None:
-    counts = transitions(Hypnogram(stages=np.array([W, W, N1, UNSCORED, N2, N1])))
-    expected = np.zeros((5, 5), int)
-    expected[W, W] = expected[W, N1] = expected[N2, N1] = 1
-    np.testing.assert_array_equal(counts, expected)
 
 
 def test_same_night_gives_the_same_file(report: NightReport, tmp_path: Path) -> None:

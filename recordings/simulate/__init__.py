@@ -2,15 +2,14 @@
 
     python -m recordings.simulate --out night.edf --seed 1 --hours 8
 
-The order of things: who sleeps (`simulate_stages.Person`) and the stages, then every event
-(`simulate_events.Plan`), then the signals, each drawn from the same plan: brain
-(`simulate_eeg`, `simulate_waves`), eyes, chin and movements (`simulate_muscles`), breath
-(`simulate_breath`) and heart (`simulate_heart`). `simulate_montage` says which of them a file has.
+The order of things: who sleeps (`stages.Person`) and the stages, then every event
+(`events.Plan`), then the signals, each drawn from the same plan: brain (`eeg`, `waves`), eyes, chin
+and movements (`muscles`), breath (`breath`) and heart (`heart`). `montage` says which of them a
+file has.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,15 +19,14 @@ from typing import Literal
 
 import numpy as np
 
-from command_line import parse
 from nights.hypnogram import Hypnogram
 from nights.stages import EPOCH_S, STAGES, UNSCORED
 from recordings.edf_writing import Signal, write_edfplus
-from recordings.recording import Annotation
-from recordings.simulate_events import make_plan
-from recordings.simulate_montage import MONTAGES
-from recordings.simulate_signals import add_hum, draw_signals, take_leads_off
-from recordings.simulate_stages import Person, draw_stages
+from recordings.recording import SIMULATED, Annotation
+from recordings.simulate.events import make_plan
+from recordings.simulate.montage import MONTAGES
+from recordings.simulate.signals import add_hum, draw_signals, take_leads_off
+from recordings.simulate.stages import Person, draw_stages
 
 SCORER = "simulated (true stages)"
 Scoring = Literal["inside", "beside", "both", "none"]
@@ -62,7 +60,7 @@ class SimulatedNight:
     person: Person
 
     def write(self, path: Path, *, scoring: Scoring = "inside") -> None:
-        """Write the night as EDF+; the header says that it is simulated.
+        """Write the night as EDF+; header and first annotation say that it is simulated.
 
         Parameters
         ----------
@@ -76,9 +74,12 @@ class SimulatedNight:
             Annotation(first * EPOCH_S, length * EPOCH_S, f"Sleep stage {STAGES[stage]}")
             for first, length, stage in self.hypnogram.runs()
         ]
-        marks = [*stages, *self.events]
-        write = partial(write_edfplus, start=self.start, patient="simulated", equipment="simulator")
-        write(path, self.signals, marks if scoring in ("inside", "both") else [])
+        told = Annotation(0.0, 0.0, SIMULATED)
+        marks = [told, *stages, *self.events]
+        write = partial(
+            write_edfplus, start=self.start, patient="simulated", equipment="nightstack_simulator"
+        )
+        write(path, self.signals, marks if scoring in ("inside", "both") else [told])
         if scoring in ("beside", "both"):
             write(path.with_name(f"{path.stem}-Hypnogram.edf"), {}, marks)
 
@@ -127,14 +128,23 @@ def simulate_night(
     Raises
     ------
     ValueError
-        For an unknown montage or label, a stage that is unscored, or less than one epoch.
+        For an unknown montage or label, an unscored stage, less than one epoch, a negative AHI, or
+        a lead that comes off outside the night.
     """
+    if ahi < 0:
+        raise ValueError(f"ahi must be 0 or more, found {ahi}")
     if montage not in MONTAGES:
         raise ValueError(f"no montage {montage!r}; there are {', '.join(MONTAGES)}")
     who, sleep, happens, body, faults = np.random.default_rng(seed).spawn(5)
     person = Person.draw(who, age, ahi)
     given = draw_stages(sleep, int(hours * 120), age=age) if stages is None else stages
-    hypnogram = Hypnogram(np.asarray(given), start=start, lights_off_s=0.0, scorer=SCORER)
+    hypnogram = Hypnogram(
+        np.asarray(given),
+        start=start,
+        lights_off_s=0.0,
+        lights_on_s=float(len(given) * EPOCH_S),
+        scorer=SCORER,
+    )
     if not hypnogram.n_epochs or (hypnogram.stages == UNSCORED).any():
         raise ValueError("a simulated night needs at least one epoch, and a stage for every epoch")
     plan = make_plan(happens, hypnogram.stages, person)
@@ -143,55 +153,3 @@ def simulate_night(
     off = take_leads_off(faults, signals, lead_off, mains_hz)
     events = tuple(sorted([*plan.events, *off], key=lambda event: event.onset_s))
     return SimulatedNight(signals, hypnogram, events, beats_s, start, person)
-
-
-@dataclass(frozen=True)
-class Config:
-    """Write a simulated night as an EDF+ file with its true stages and events."""
-
-    out: Path = Path("simulated.edf")  # the EDF+ file
-    seed: int = 1  # another seed is another person and another night
-    hours: float = 8.0  # length of the recording
-    montage: Literal["full", "aasm9", "sleepedf", "home"] = "full"  # which signals
-    scoring: Scoring = "inside"  # stages and events inside the file, or in <out>-Hypnogram.edf
-    age: float = 40.0  # years
-    ahi: float = 5.0  # apneas and hypopneas per hour of sleep
-    hum_uv: float = 0.5  # mains hum, uV
-    mains_hz: int = 50  # frequency of the mains, Hz
-    lead_off: tuple[str, ...] = ()  # LABEL:ONSET:DURATION in seconds, e.g. C4-M1:3600:300
-
-    def __post_init__(self) -> None:
-        if self.hours * 120 < 1:
-            raise ValueError(f"hours = {self.hours} is less than one epoch of 30 s")
-
-
-def main(cfg: Config) -> int:
-    """Simulate, write, and say what was written."""
-    night = simulate_night(
-        cfg.seed,
-        hours=cfg.hours,
-        montage=cfg.montage,
-        age=cfg.age,
-        ahi=cfg.ahi,
-        hum_uv=cfg.hum_uv,
-        mains_hz=cfg.mains_hz,
-        lead_off=[_stretch(text) for text in cfg.lead_off],
-    )
-    night.write(cfg.out, scoring=cfg.scoring)
-    n_epochs, n_events = night.hypnogram.n_epochs, len(night.events)
-    sys.stdout.write(f"{cfg.out}: simulated night of {n_epochs} epochs, {n_events} events\n")
-    return 0
-
-
-def _stretch(text: str) -> tuple[str, float, float]:
-    """Take `LABEL:ONSET:DURATION` apart."""
-    label, _, times = text.partition(":")
-    onset, _, duration = times.partition(":")
-    try:
-        return label, float(onset), float(duration)
-    except ValueError:
-        raise ValueError(f"lead off {text!r} is not LABEL:ONSET:DURATION in seconds") from None
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(parse(Config)))

@@ -42,9 +42,8 @@ def shaped_noise(rng: np.random.Generator, density: np.ndarray, rate_hz: float) 
     """
     n_samples = _frame_samples(rate_hz)
     n_frames, n_bins = density.shape
-    spectrum = rng.standard_normal((n_frames, n_bins, 2), dtype=np.float32).view(np.complex64)[
-        ..., 0
-    ]
+    pairs = rng.standard_normal((n_frames, 2 * n_bins), dtype=np.float32)
+    spectrum = pairs.view(np.complex64)  # (F, B)
     spectrum *= np.sqrt(density * (rate_hz * n_samples / 4), dtype=np.float32)
     spectrum[:, 0] = 0
     window = np.sin(np.pi * (np.arange(n_samples, dtype=np.float32) + 0.5) / n_samples)
@@ -102,12 +101,6 @@ def drift(rng: np.random.Generator, n_samples: int, rate_hz: float, period_s: fl
     return np.interp(np.arange(n_samples) / (rate_hz * period_s), np.arange(knots), values)
 
 
-def bump(times: np.ndarray, from_s: float, to_s: float, rise_s: float, fall_s: float) -> np.ndarray:
-    """Return a curve of 0..1: 1 from `from_s` to `to_s`, straight flanks of the given lengths."""
-    knots = [from_s - rise_s, from_s, to_s, to_s + fall_s]
-    return np.interp(times, knots, [0.0, 1.0, 1.0, 0.0])
-
-
 def add_bump(
     curve: np.ndarray,
     rate_hz: float,
@@ -118,11 +111,12 @@ def add_bump(
     rise_s: float,
     fall_s: float,
 ) -> None:
-    """Add a `bump` of that height to `curve`, in place, touching only the samples it covers."""
+    """Add a plateau from `from_s` to `to_s` with straight flanks to `curve` (n,), in place."""
     first = max(0, int((from_s - rise_s) * rate_hz))
     last = min(len(curve), int((to_s + fall_s) * rate_hz) + 1)
     times = np.arange(first, last) / rate_hz
-    curve[first:last] += height * bump(times, from_s, to_s, rise_s, fall_s)
+    knots = (from_s - rise_s, from_s, to_s, to_s + fall_s)
+    curve[first:last] += np.interp(times, knots, (0, height, height, 0))
 
 
 def _frame_samples(rate_hz: float) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recordings.simulate_events import (
+from recordings.simulate.events import (
     BREATHING_EVENTS,
     CENTRAL,
     DESATURATION,
@@ -15,7 +15,7 @@ from recordings.simulate_events import (
     OBSTRUCTIVE,
     Plan,
 )
-from recordings.simulate_synthesis import add_bump, drift
+from recordings.simulate.synthesis import add_bump, drift
 
 BODY_HZ = 8.0  # the grid on which breathing and heart rate are decided
 
@@ -133,8 +133,9 @@ def oxygen(rng: np.random.Generator, plan: Plan, rate_hz: float) -> np.ndarray:
     for event in plan.of(DESATURATION):
         end_s = event.onset_s + event.duration_s
         depth = np.clip(rng.normal(0.17, 0.03) * event.duration_s, 3.6, 18)
+        before, now = percent[[int(event.onset_s * rate_hz), int(end_s * rate_hz) - 1]]
         fall = {"from_s": end_s - 1, "to_s": end_s + 1, "rise_s": event.duration_s - 1}
-        add_bump(percent, rate_hz, -depth, fall_s=rng.uniform(10, 20), **fall)
+        add_bump(percent, rate_hz, before - now - depth, fall_s=rng.uniform(10, 20), **fall)
     return np.clip(np.round(percent), 55, 100).astype(np.float32)
 
 

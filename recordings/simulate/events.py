@@ -12,7 +12,7 @@ import numpy as np
 
 from nights.stages import EPOCH_S, N1, N2, N3, R, W
 from recordings.recording import Annotation
-from recordings.simulate_stages import Person
+from recordings.simulate.stages import Person
 
 OBSTRUCTIVE = "Obstructive apnea"
 CENTRAL = "Central apnea"
@@ -23,12 +23,11 @@ MOVEMENT = "Movement artefact"
 LEAD_OFF = "Lead off"
 BREATHING_EVENTS = (OBSTRUCTIVE, CENTRAL, HYPOPNEA)
 
-# Breathing events gather in R and light sleep (upper airway tone is lost in R, loop gain is low in
-# N3); arousals without a breathing event are rare in N3 (Bonnet and Arand 2007, J Clin Sleep Med
-# 3: 133). Relative rates for W N1 N2 N3 R.
+# Relative rates for W N1 N2 N3 R. Breathing events gather in R, where the upper airway loses its
+# tone, and in light sleep; deep sleep is hard to disturb.
 _BREATHING_RATE = np.array([0.0, 1.2, 1.0, 0.4, 1.6])
 _AROUSAL_RATE = np.array([0.0, 1.5, 1.0, 0.3, 0.9])
-_AROUSALS_PER_H = 8.0
+_AROUSALS_PER_H = 8.0  # without breathing events (Bonnet and Arand 2007, J Clin Sleep Med 3: 271)
 _MOVEMENTS_PER_H_AWAKE = 12.0
 _EYES_OPEN_AWAKE = 0.3  # part of the epochs awake in bed
 
@@ -74,7 +73,8 @@ class Plan:
 def make_plan(rng: np.random.Generator, stages: np.ndarray, person: Person) -> Plan:
     """Draw every event of a night with the given stages."""
     breathing = _draw_breathing_events(rng, stages, person.ahi)
-    falls = [_desaturation(rng, event) for event in breathing]
+    lag_s = rng.uniform(12, 18)  # circulation time, the same all night
+    falls = [_desaturation(event, lag_s) for event in breathing]
     arousals = _draw_arousals(rng, stages, breathing)
     movements = _draw_movements(rng, stages, arousals)
     everything = [*breathing, *falls, *arousals, *movements]
@@ -99,14 +99,13 @@ def _draw_breathing_events(
     ]
 
 
-def _desaturation(rng: np.random.Generator, event: Annotation) -> Annotation:
+def _desaturation(event: Annotation, lag_s: float) -> Annotation:
     """Return the fall of SpO2 that follows a breathing event, from its beginning to its nadir.
 
-    Blood needs 10 to 20 s from the lung to the finger, so the fall begins about that long after
-    the airflow stopped and the nadir comes after breathing has returned.
+    Blood needs `lag_s` from the lung to the finger, so the fall begins that long after the airflow
+    stopped and the nadir comes after breathing has returned.
     """
-    lag = rng.uniform(12, 18)
-    return Annotation(round(event.onset_s + lag, 1), round(event.duration_s + 3, 1), DESATURATION)
+    return Annotation(round(event.onset_s + lag_s, 1), round(event.duration_s + 3, 1), DESATURATION)
 
 
 def _draw_arousals(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from nights.stages import N1, R, W
-from recordings.simulate_eeg import Lead
-from recordings.simulate_events import AROUSAL, MOVEMENT, Plan
-from recordings.simulate_synthesis import (
+from recordings.simulate.eeg import Lead
+from recordings.simulate.events import AROUSAL, MOVEMENT, Plan
+from recordings.simulate.synthesis import (
     HOP_S,
     add_bump,
     add_pulses,
@@ -33,8 +33,9 @@ def add_eyes(
     rng: np.random.Generator, plan: Plan, leads: list[Lead], signals: np.ndarray, rate_hz: float
 ) -> None:
     """Add eye movements to the signals (L, n) of the leads, in place, in microvolts."""
-    sideways = _gaze_left(rng, plan, rate_hz)
-    upwards = _gaze_up(rng, plan, rate_hz)
+    saccades_s = _saccade_times(rng, plan)
+    sideways = _gaze_left(rng, plan, saccades_s, rate_hz)
+    upwards = _gaze_up(rng, plan, saccades_s, rate_hz)
     for (plus, minus), signal in zip(leads, signals, strict=True):
         for sees, gaze in ((_SEES_LEFT, sideways), (_SEES_UP, upwards)):
             gain = sees.get(plus, 0.0) - sees.get(minus or "", 0.0)
@@ -42,12 +43,13 @@ def add_eyes(
                 signal += np.float32(gain) * gaze
 
 
-def _gaze_left(rng: np.random.Generator, plan: Plan, rate_hz: float) -> np.ndarray:
-    """Return horizontal gaze (n,): saccades awake and in R, slow rolling in N1 and drowsy W."""
+def _gaze_left(
+    rng: np.random.Generator, plan: Plan, saccades_s: np.ndarray, rate_hz: float
+) -> np.ndarray:
+    """Return horizontal gaze (n,): saccades, and slow rolling in N1 and drowsy W."""
     gaze = np.zeros(round(plan.duration_s * rate_hz), np.float32)
-    times = _saccade_times(rng, plan)
-    size = rng.choice([-1, 1], len(times)) * rng.lognormal(np.log(60), 0.5, len(times))
-    add_pulses(gaze, rate_hz, times, _jump, height=size, before_s=0.1, after_s=2.0)
+    size = rng.choice([-1, 1], len(saccades_s)) * rng.lognormal(np.log(60), 0.5, len(saccades_s))
+    add_pulses(gaze, rate_hz, saccades_s, _jump, height=size, before_s=0.1, after_s=2.0)
     rolling = np.flatnonzero((plan.stages == N1) | ((plan.stages == W) & ~plan.eyes_open))
     rolling = rolling[rng.random(len(rolling)) < np.where(plan.stages[rolling] == N1, 0.8, 0.2)]
     for epoch in rolling:
@@ -55,12 +57,13 @@ def _gaze_left(rng: np.random.Generator, plan: Plan, rate_hz: float) -> np.ndarr
     return gaze
 
 
-def _gaze_up(rng: np.random.Generator, plan: Plan, rate_hz: float) -> np.ndarray:
-    """Return vertical gaze (n,): blinks with open eyes, the vertical part of saccades."""
+def _gaze_up(
+    rng: np.random.Generator, plan: Plan, saccades_s: np.ndarray, rate_hz: float
+) -> np.ndarray:
+    """Return vertical gaze (n,): the vertical part of saccades, and blinks with open eyes."""
     gaze = np.zeros(round(plan.duration_s * rate_hz), np.float32)
-    times = _saccade_times(rng, plan)[::2]
-    size = rng.choice([-1, 1], len(times)) * rng.lognormal(np.log(30), 0.5, len(times))
-    add_pulses(gaze, rate_hz, times, _jump, height=size, before_s=0.1, after_s=2.0)
+    size = rng.normal(0, 25, len(saccades_s))
+    add_pulses(gaze, rate_hz, saccades_s, _jump, height=size, before_s=0.1, after_s=2.0)
     epochs = np.flatnonzero(plan.eyes_open)
     blinks = 30 * (np.repeat(epochs, 6) + rng.random(6 * len(epochs)))  # 12 a minute
     height = rng.lognormal(np.log(110), 0.25, len(blinks))
@@ -75,8 +78,8 @@ def _saccade_times(rng: np.random.Generator, plan: Plan) -> np.ndarray:
     closed = np.flatnonzero((plan.stages == W) & ~plan.eyes_open)
     drowsy = 30 * (np.repeat(closed, 2) + rng.random(2 * len(closed)))
     dreaming = np.flatnonzero(plan.stages == R)
-    bursts = 30 * (np.repeat(dreaming, 2) + rng.random(2 * len(dreaming)))
-    bursts = bursts[rng.random(len(bursts)) < 0.65]
+    bursts = 30 * (np.repeat(dreaming, 3) + rng.random(3 * len(dreaming)))
+    bursts = bursts[rng.random(len(bursts)) < 0.55]
     sizes = rng.integers(1, 9, len(bursts))
     after_s = [np.cumsum(rng.gamma(3, 0.2, size)) for size in sizes]
     moving = np.repeat(bursts, sizes) + np.concatenate([np.zeros(0), *after_s])

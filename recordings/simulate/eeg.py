@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recordings.simulate_events import AROUSAL, Plan
-from recordings.simulate_synthesis import (
+from recordings.simulate.events import AROUSAL, Plan
+from recordings.simulate.synthesis import (
     HOP_S,
     add_bump,
     drift,
@@ -20,7 +20,7 @@ from recordings.simulate_synthesis import (
     frame_times,
     shaped_noise,
 )
-from recordings.simulate_waves import add_waves, draw_waves, sleep_pressure
+from recordings.simulate.waves import add_waves, draw_waves, sleep_pressure
 
 Lead = tuple[str, str | None]  # electrode and its reference; None is a neutral one
 
@@ -47,7 +47,7 @@ class Region:
 _FRONTAL = (1.3, 0.9, 0.25, 0.7, 1.2)
 _CENTRAL = (1.0, 1.0, 0.4, 1.0, 1.0)
 _OCCIPITAL = (0.6, 0.8, 1.0, 0.4, 0.7)
-_DEEP = (1.0, 1.0, 0.2, 0.3, 0.3)
+_MIDLINE = (1.4, 1.0, 0.1, 0.3, 0.3)
 REGIONS = (
     Region("frontal", -0.4, 0.6, 0.42, _FRONTAL),
     Region("frontal", 0.4, 0.6, 0.42, _FRONTAL),
@@ -55,10 +55,10 @@ REGIONS = (
     Region("central", 0.45, -0.05, 0.42, _CENTRAL),
     Region("occipital", -0.3, -0.9, 0.42, _OCCIPITAL),
     Region("occipital", 0.3, -0.9, 0.42, _OCCIPITAL),
-    Region("deep", 0.0, 0.1, 0.8, _DEEP),
+    Region("midline", 0.0, 0.3, 0.9, _MIDLINE),
 )
 
-# The rows of these tables: W N1 N2 N3 R and arousal, as power at C4-M1.
+# The next tables hold what C4-M1 shows besides single waves, in W N1 N2 N3 R and arousal.
 # Aperiodic background: density at 1 Hz (uV2/Hz) and exponent of its fall; the spectrum steepens
 # with the depth of sleep (Lendner et al. 2020, eLife 9: e55092).
 _DENSITY_AT_1_HZ = (11.0, 12.0, 26.0, 60.0, 13.0, 20.0)
@@ -72,7 +72,7 @@ _WIDTH_HZ = (1.1, 1.3, 0.7, 1.0, 5.0)
 _POWER = np.array(
     [
         (6.0, 4.0, 45.0, 1.0, 8.0),
-        (14.0, 16.0, 9.0, 2.0, 5.0),
+        (14.0, 16.0, 6.0, 2.0, 5.0),
         (70.0, 18.0, 6.0, 6.0, 2.8),
         (330.0, 22.0, 4.0, 4.0, 1.5),
         (16.0, 13.0, 6.0, 1.5, 4.0),
@@ -86,9 +86,9 @@ _WANDERS = np.array(
     [
         (0.90, 0.10, 0.00, 0.00, 0.00),
         (0.20, 0.65, 0.15, 0.00, 0.00),
-        (0.02, 0.08, 0.80, 0.10, 0.00),
+        (0.00, 0.08, 0.82, 0.10, 0.00),
         (0.00, 0.00, 0.20, 0.80, 0.00),
-        (0.02, 0.08, 0.00, 0.00, 0.90),
+        (0.00, 0.08, 0.00, 0.00, 0.92),
     ]
 )
 _FRAMES_HELD = 3  # 6 s

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nights.stages import N2, N3
-from recordings.simulate_events import Plan
-from recordings.simulate_synthesis import add_pulses, bell
+from recordings.simulate.events import Plan
+from recordings.simulate.synthesis import add_pulses, bell
 
-# Gain of each wave in frontal, central, occipital and deep regions.
+# Gain of each wave in frontal, central, occipital and midline regions.
 Gains = tuple[float, float, float, float]
-LOBES = ("frontal", "central", "occipital", "deep")
-_SLOW_WAVE_MS_BEHIND_FRONT = (0.0, 0.03, 0.08, 0.02)  # s; they travel (Massimini et al. 2004)
+LOBES = ("frontal", "central", "occipital", "midline")
+_TRAVEL_S = (0.0, 0.03, 0.08, 0.02)  # slow waves travel to the back (Massimini et al. 2004)
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ def _slow_waves(rng: np.random.Generator, plan: Plan) -> Wave:
         return 0.2 * rise - bell(seconds, 0, width) + 0.45 * peak
 
     amplitude = plan.person.slow_wave_scale * height * rng.lognormal(0, 0.3, len(times))
-    gains = (1.0, 0.75, 0.35, 0.3)
-    return Wave(times, amplitude, shape, (0.9, 1.4), gains, _SLOW_WAVE_MS_BEHIND_FRONT)
+    gains = (0.75, 0.55, 0.35, 0.75)
+    return Wave(times, amplitude, shape, (0.9, 1.4), gains, _TRAVEL_S)
 
 
 def _k_complexes(rng: np.random.Generator, plan: Plan) -> Wave:
@@ -105,7 +105,7 @@ def _k_complexes(rng: np.random.Generator, plan: Plan) -> Wave:
         )
 
     amplitude = plan.person.slow_wave_scale * 130 * rng.lognormal(0, 0.25, len(times))
-    return Wave(times, amplitude, shape, (0.5, 1.1), (1.0, 0.85, 0.35, 0.3))
+    return Wave(times, amplitude, shape, (0.5, 1.1), (0.8, 0.7, 0.35, 0.7))
 
 
 def _spindles(rng: np.random.Generator, plan: Plan, slow_times_s: np.ndarray) -> Wave:
@@ -135,9 +135,8 @@ def _vertex_waves(rng: np.random.Generator, plan: Plan) -> Wave:
     def shape(seconds: np.ndarray) -> np.ndarray:
         return 0.35 * bell(seconds, 0.16, 0.07) - bell(seconds, 0, 0.05)
 
-    return Wave(
-        times, 45 * rng.lognormal(0, 0.25, len(times)), shape, (0.3, 0.5), (0.6, 1.0, 0.2, 0.3)
-    )
+    amplitude = 45 * rng.lognormal(0, 0.25, len(times))
+    return Wave(times, amplitude, shape, (0.3, 0.5), (0.6, 1.0, 0.2, 0.3))
 
 
 def _sawtooth_waves(rng: np.random.Generator, plan: Plan) -> Wave:
@@ -151,9 +150,8 @@ def _sawtooth_waves(rng: np.random.Generator, plan: Plan) -> Wave:
         envelope = np.cos(np.pi / 2 * np.clip(seconds / half_s, -1, 1))
         return envelope * (np.sin(turn) - 0.45 * np.sin(2 * turn) + 0.15 * np.sin(3 * turn))
 
-    return Wave(
-        times, 17 * rng.lognormal(0, 0.2, len(times)), shape, (2.0, 2.0), (0.7, 1.0, 0.3, 0.4)
-    )
+    amplitude = 17 * rng.lognormal(0, 0.2, len(times))
+    return Wave(times, amplitude, shape, (2.0, 2.0), (0.7, 1.0, 0.3, 0.4))
 
 
 def _draw_times(rng: np.random.Generator, plan: Plan, per_min: tuple[float, ...]) -> np.ndarray:

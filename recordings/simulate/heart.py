@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from recordings.simulate_breath import BODY_HZ, Breathing
-from recordings.simulate_events import AROUSAL, BREATHING_EVENTS, MOVEMENT, Plan
-from recordings.simulate_synthesis import add_bump, add_pulses, bell, drift
+from recordings.simulate.breath import BODY_HZ, Breathing
+from recordings.simulate.events import AROUSAL, BREATHING_EVENTS, MOVEMENT, Plan
+from recordings.simulate.synthesis import add_bump, add_pulses, bell, drift
 
 # Heart by stage, W N1 N2 N3 R: rate relative to N2; size of the respiratory (high-frequency) and
 # of the slow 0.05-0.15 Hz (low-frequency) variation of the rate. Vagal tone is highest in N3, the
@@ -66,7 +66,7 @@ def draw_ppg(
     """Draw the finger pulse wave (n,), arbitrary units, float32.
 
     One pulse per beat, with its dicrotic wave; the finger's vessels narrow at arousals, so the
-    pulses shrink (Haba-Rubio et al. 2005, Sleep Med 6: 353).
+    pulses shrink (Haba-Rubio et al. 2005, Sleep Breath 9: 73).
     """
     n_samples = round(plan.duration_s * rate_hz)
     width = np.exp(0.15 * drift(rng, round(plan.duration_s * BODY_HZ), BODY_HZ, 60))

@@ -8,7 +8,7 @@ import numpy as np
 
 from recordings.edf_writing import Signal
 from recordings.recording import Annotation
-from recordings.simulate_breath import (
+from recordings.simulate.breath import (
     Breathing,
     abdomen,
     airflow,
@@ -17,11 +17,11 @@ from recordings.simulate_breath import (
     oxygen,
     thorax,
 )
-from recordings.simulate_eeg import draw_eeg
-from recordings.simulate_events import LEAD_OFF, Plan
-from recordings.simulate_heart import draw_beats, draw_ecg, draw_ppg
-from recordings.simulate_montage import KINDS, Trace
-from recordings.simulate_muscles import add_eyes, add_movements, draw_chin
+from recordings.simulate.eeg import draw_eeg
+from recordings.simulate.events import LEAD_OFF, Plan
+from recordings.simulate.heart import draw_beats, draw_ecg, draw_ppg
+from recordings.simulate.montage import KINDS, Trace
+from recordings.simulate.muscles import add_eyes, add_movements, draw_chin
 
 _OPEN_LEAD_HUM_UV = 150.0  # an electrode without skin is an antenna
 
@@ -113,14 +113,18 @@ def take_leads_off(
     Raises
     ------
     ValueError
-        If a label is not in the montage.
+        If a label is not in the montage, or a stretch begins outside the night.
     """
     marks = []
     for label, onset_s, duration_s in stretches:
         if label not in signals:
             raise ValueError(f"no signal {label!r} to take off; there are {', '.join(signals)}")
-        signal = signals[label]
-        rate_hz = float(signal.rate_hz)
+        signal, rate_hz = signals[label], float(signals[label].rate_hz)
+        night_s = len(signal.samples) / rate_hz
+        if not (0 <= onset_s < night_s and duration_s > 0):
+            raise ValueError(
+                f"{label} cannot be off for {duration_s} s from {onset_s} of {night_s} s"
+            )
         stretch = signal.samples[round(onset_s * rate_hz) : round((onset_s + duration_s) * rate_hz)]
         stretch[:] = 0
         if signal.unit == "uV":
