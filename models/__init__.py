@@ -3,23 +3,32 @@
 `create(name, **config)` builds a model; `models.published.load` fills it from published weights.
 A new model is one new file in this folder: it is found by its `@register` line, nothing else needs
 an edit. This room imports no other room.
+
+A model is built as `Model(Config(...))`: the annotation of `config` in `__init__` names its frozen
+dataclass, and the file's `PRESETS` holds the paper's settings by name. A **stager** is a model
+with `forward(signals, present) -> StagerOutput`, `channels` (what it can read: canonical name ->
+samples per epoch) and `window` (epochs it takes at once, None = any number). It may offer
+`night_proba(signals, present)`, the hypnodensity of a whole night.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-Signals = dict[str, torch.Tensor]  # {channel: (B, L, T) float32}
-Present = dict[str, torch.Tensor]  # {channel: (B,) or (B, L) bool}, True = recorded
+Signals = Mapping[str, torch.Tensor]  # {channel: (B, L, T) float32}
+Present = Mapping[str, torch.Tensor]  # {channel: (B,) or (B, L) bool}, True = recorded
+M = TypeVar("M", bound=type[nn.Module])
 
-_BUILDERS: dict[str, tuple[type, type]] = {}
+_MODELS: dict[str, type[nn.Module]] = {}
 _NOT_MODELS = {"layers", "published"}
 
 
@@ -31,13 +40,13 @@ class StagerOutput:
     features: torch.Tensor
 
 
-def register(name: str, config: type) -> Callable[[type[nn.Module]], type[nn.Module]]:
-    """Register the decorated model class under `name`; it is built as `Model(config(**options))`."""
+def register(name: str) -> Callable[[M], M]:
+    """Register the decorated model class under `name`."""
 
-    def remember(model: type[nn.Module]) -> type[nn.Module]:
-        if name in _BUILDERS and _BUILDERS[name][0].__module__ != model.__module__:
-            raise ValueError(f"model name {name!r} is taken by {_BUILDERS[name][0].__module__}")
-        _BUILDERS[name] = (model, config)
+    def remember(model: M) -> M:
+        if name in _MODELS and _MODELS[name].__module__ != model.__module__:
+            raise ValueError(f"model name {name!r} is taken by {_MODELS[name].__module__}")
+        _MODELS[name] = model
         return model
 
     return remember
@@ -51,27 +60,41 @@ def create(name: str, **config: Any) -> nn.Module:
     ValueError
         For an unknown name or an unknown field; the message lists the known ones.
     """
-    model, fields = entry(name)
-    known = fields.__dataclass_fields__  # type: ignore[attr-defined]
+    model, configuration = entry(name)
+    known = [field.name for field in fields(configuration)]
     unknown = sorted(set(config) - set(known))
     if unknown:
         raise ValueError(f"model {name!r} has no {', '.join(unknown)}; it has {', '.join(known)}")
-    return model(fields(**config))
+    return model(configuration(**config))
 
 
 def names() -> list[str]:
     """Return the names of all registered models, sorted."""
     _import_all()
-    return sorted(_BUILDERS)
+    return sorted(_MODELS)
+
+
+def stagers() -> list[str]:
+    """Return the names of the models that stage: those whose `forward` gives a StagerOutput."""
+    gives = {name: typing.get_type_hints(_MODELS[name].forward).get("return") for name in names()}
+    return [name for name, kind in gives.items() if kind is StagerOutput]
 
 
 def entry(name: str) -> tuple[type[nn.Module], type]:
     """Return (model class, configuration class) registered under `name`."""
-    if name not in _BUILDERS:
+    if name not in _MODELS:
         _import_all()
-    if name not in _BUILDERS:
-        raise ValueError(f"no model {name!r}; there are {', '.join(sorted(_BUILDERS))}")
-    return _BUILDERS[name]
+    if name not in _MODELS:
+        raise ValueError(f"no model {name!r}; there are {', '.join(sorted(_MODELS))}")
+    model = _MODELS[name]
+    return model, typing.get_type_hints(model.__init__)["config"]
+
+
+def presets(name: str) -> dict[str, Any]:
+    """Return the published settings of the model `name`: {preset: configuration}."""
+    model, configuration = entry(name)
+    own = sys.modules[model.__module__].PRESETS
+    return {key: value for key, value in own.items() if type(value) is configuration}
 
 
 def _import_all() -> None:

@@ -27,13 +27,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(f"real material {mark.args[0]!r} is not in {SHARED_DATA}")
 
 
-@pytest.fixture()
+@pytest.fixture
 def shared_data() -> Path:
     """Folder of the real material; use together with `@pytest.mark.data(name)`."""
     return SHARED_DATA
 
 
-@pytest.fixture()
+@pytest.fixture
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(20)

@@ -1,0 +1,68 @@
+"""The optimizer and the learning rate of every training here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast to train.
+
+    Parameters
+    ----------
+    n_passes : int
+        Runs over the training data.
+    lr, min_lr : float
+        Learning rate at its height and at the end of the cosine.
+    warmup : float
+        Share of all steps in which the learning rate rises from zero.
+    weight_decay : float
+        On tensors of two or more dimensions; biases and norms have none.
+    betas : (float, float)
+        Of AdamW.
+    clip : float
+        Largest norm of the gradient; 0 = as it comes.
+    patience : int
+        Passes without a better headline metric after which to stop; 0 = never.
+    """
+
+    n_passes: int
+    lr: float = 5e-4
+    min_lr: float = 1e-6
+    warmup: float = 0.05
+    weight_decay: float = 5e-4
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip: float = 1.0
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_passes < 1:
+            raise ValueError(f"n_passes must be at least 1, found {self.n_passes}")
+        if not 0 <= self.min_lr <= self.lr:
+            raise ValueError(f"min_lr {self.min_lr} must lie between 0 and lr {self.lr}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is a share of the steps, 0 to 1, found {self.warmup}")
+
+
+def adamw(model: nn.Module, plan: Plan) -> torch.optim.AdamW:
+    """Return AdamW over the trainable parameters, biases and norms without decay."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": plan.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=plan.lr, betas=plan.betas)
+
+
+def learning_rate(step: int, n_steps: int, plan: Plan) -> float:
+    """Return the learning rate of step 0..n_steps-1: a linear rise, then half a cosine."""
+    n_warmup = int(plan.warmup * n_steps)
+    if step < n_warmup:
+        return plan.lr * (step + 1) / n_warmup
+    done = (step - n_warmup) / max(1, n_steps - n_warmup)
+    return plan.min_lr + (plan.lr - plan.min_lr) * 0.5 * (1 + math.cos(math.pi * done))

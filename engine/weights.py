@@ -1,0 +1,272 @@
+"""Published weights by name: fetched once, checked, converted once to safetensors, loaded.
+
+`weights/manifest.json` holds the facts. Downloads use the standard library: its opener reads
+`https:` and `file:` addresses alike, so mirrors and copies carried by hand take the same way
+through the same checks (pooch, which is installed too, has no `file:`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from torch import nn
+
+from engine.checkpoint import load_weights, read_foreign, save_weights
+from models import published
+
+FOLDER = Path(__file__).resolve().parents[1] / "weights"
+CHUNK = 1 << 18  # bytes per read
+TIMEOUT_S = 30.0
+
+
+class WeightError(ValueError):
+    """Weights cannot be had; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One entry of the manifest.
+
+    Parameters
+    ----------
+    name : str
+        As on the command line.
+    filename : str
+        Name of the file; lies in `weights/` itself when there is neither `address` nor `by_hand`.
+    sha256, size : str, int or None
+        Of the file as published; None where the publisher states none.
+    licence, source : str
+        Terms, and where the weights come from.
+    model, config, view : str, dict, str
+        Model of the registry, fields of its configuration that shapes do not tell, and the view of
+        the signals it wants (empty for models of stages).
+    address : str
+        Public address of the file; empty when it has to be placed by hand.
+    by_hand : str
+        How to get a file that has no address.
+    normalisation : str
+        What is done to the signals after the view; `none` or in words.
+    expected : dict
+        Numbers that these weights are known to reach.
+    """
+
+    name: str
+    filename: str
+    sha256: str | None
+    size: int | None
+    licence: str
+    source: str
+    model: str
+    config: dict[str, Any] = field(default_factory=dict)
+    view: str = ""
+    normalisation: str = "none"
+    address: str = ""
+    by_hand: str = ""
+    expected: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def in_tree(self) -> bool:
+        """Whether the file is part of the project."""
+        return not self.address and not self.by_hand
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies once it is there."""
+        if self.in_tree:
+            return FOLDER / self.filename
+        return cache() / (self.name + "".join(Path(self.filename).suffixes))
+
+    @property
+    def converted(self) -> Path:
+        """Where the safetensors file lies once it is converted."""
+        return self.path if self.in_tree else cache() / f"{self.name}.safetensors"
+
+
+def cache() -> Path:
+    """Return the folder of fetched weights: `weights/cache`, or NIGHTSTACK_WEIGHTS if it is set."""
+    return Path(os.environ.get("NIGHTSTACK_WEIGHTS") or FOLDER / "cache")
+
+
+def manifest() -> dict[str, Weights]:
+    """Return every known set of weights by name."""
+    rows = json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))
+    return {row["name"]: Weights(**row) for row in rows}
+
+
+def entry(name: str) -> Weights:
+    """Return one entry of the manifest.
+
+    Raises
+    ------
+    WeightError
+        If there is none of that name; the message lists the names.
+    """
+    known = manifest()
+    if name not in known:
+        raise WeightError(f"no weights {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def get(name: str, source: str = "") -> Path:
+    """Return the file of the weights `name`, fetching it if it is not there yet.
+
+    Parameters
+    ----------
+    name : str
+        Entry of the manifest.
+    source : str
+        Another address, `file:` included, or a path; a folder or an address that ends in `/` is
+        completed by the file name.
+
+    Raises
+    ------
+    WeightError
+        If it cannot be fetched or is not the published file; nothing is left behind then.
+    """
+    weights = entry(name)
+    if weights.path.exists():
+        _check(weights, weights.path)
+        return weights.path
+    address = _address(weights, source)
+    part = weights.path.with_name(f"{weights.path.name}.{os.getpid()}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _download(address, part, weights)
+        _check(weights, part, address)
+        part.replace(weights.path)
+    finally:
+        part.unlink(missing_ok=True)
+    return weights.path
+
+
+def verify(name: str) -> str:
+    """Return `good`, `absent`, or what is wrong with the file of the weights `name`."""
+    weights = entry(name)
+    if not weights.path.exists():
+        return "absent"
+    try:
+        _check(weights, weights.path)
+    except WeightError as error:
+        return str(error)
+    return "good" if weights.sha256 else f"no published hash; SHA-256 is {_sha256(weights.path)}"
+
+
+def convert(name: str) -> Path:
+    """Return the weights `name` as our safetensors file, converting the published one once.
+
+    Raises
+    ------
+    CheckpointError
+        If the published file holds code.
+    ValueError
+        If its tensors are not exactly those of the model.
+    """
+    weights = entry(name)
+    if weights.converted.exists():
+        return weights.converted
+    state_dict = read_foreign(get(name))
+    model = published.load(weights.model, state_dict, **weights.config)
+    facts = ("name", "licence", "source", "view", "normalisation", "expected", "sha256")
+    save_weights(weights.converted, model, {fact: getattr(weights, fact) for fact in facts})
+    return weights.converted
+
+
+def load(name_or_path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Return (model in evaluation mode, card) of weights named in the manifest or in a file.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Entry of the manifest, fetched and converted if need be, or a safetensors file of ours.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".safetensors":
+        return load_weights(path)
+    weights = entry(str(name_or_path))
+    if weights.in_tree:
+        _check(weights, weights.path)
+    return load_weights(convert(weights.name))
+
+
+def _address(weights: Weights, source: str) -> str:
+    """Return where to fetch from, or say how to place the file by hand."""
+    if not source and not weights.address:
+        raise WeightError(f"{weights.name}: {weights.by_hand or f'{weights.path} is missing'}")
+    if not source:
+        return weights.address
+    if "://" not in source and not source.startswith("file:"):
+        path = Path(source).resolve()
+        return (path / weights.filename if path.is_dir() else path).as_uri()
+    return source + weights.filename if source.endswith("/") else source
+
+
+def _download(address: str, part: Path, weights: Weights) -> None:
+    """Write what lies at `address` to `part`; refuse pages and cut transfers."""
+    from tqdm import tqdm
+
+    with _explained(address, weights), urllib.request.urlopen(address, timeout=TIMEOUT_S) as reply:
+        if reply.headers.get_content_type() == "text/html":
+            raise WeightError(f"{weights.name}: {address} answers with a web page, not with a file")
+        promised = reply.headers.get("Content-Length")
+        total = int(promised) if promised else weights.size
+        bar = tqdm(total=total, unit="B", unit_scale=True, desc=weights.filename, disable=None)
+        with part.open("wb") as file, bar:
+            for chunk in _chunks(reply):
+                file.write(chunk)
+                bar.update(len(chunk))
+    if promised and part.stat().st_size != int(promised):
+        raise WeightError(
+            f"{weights.name}: {address} broke off after {part.stat().st_size} of {promised} bytes; "
+            "try again"
+        )
+
+
+def _chunks(reply: BinaryIO) -> Iterator[bytes]:
+    """Yield what `reply` holds, piece by piece."""
+    while chunk := reply.read(CHUNK):
+        yield chunk
+
+
+@contextmanager
+def _explained(address: str, weights: Weights) -> Iterator[None]:
+    """Turn what the network may do into one sentence with a way out."""
+    try:
+        yield
+    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise WeightError(
+            f"{weights.name}: {address} cannot be read ({reason}); on a machine without a network "
+            f"copy {weights.filename} here and run: "
+            f"python main_weights.py get {weights.name} --source FILE"
+        ) from None
+
+
+def _check(weights: Weights, file: Path, address: str = "") -> None:
+    """Refuse a file whose size or SHA-256 is not the published one."""
+    where = address or str(file)
+    size = file.stat().st_size
+    if weights.size is not None and size != weights.size:
+        raise WeightError(
+            f"{weights.name}: {where} has {size} bytes, the published file {weights.size}"
+        )
+    if weights.sha256 is not None and (found := _sha256(file)) != weights.sha256:
+        raise WeightError(
+            f"{weights.name}: {where} has SHA-256 {found[:16]}..., the published file "
+            f"{weights.sha256[:16]}...; it is another or a damaged file"
+        )
+
+
+def _sha256(file: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,267 @@
+"""The only inference path: a recording becomes a hypnogram with its hypnodensity.
+
+A stager is anything that turns a recording into a probability per epoch and stage: YASA, a network
+of this house, or a file of someone else's predictions. `load_stager` finds one by name; reading and
+staging are two steps so that the next recording can be read while the model works.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from recordings.channels import TARGETS, Candidate, Montage
+from recordings.ingest import NightSignals, read_view
+from recordings.views import View
+
+from nights.hypnogram import Hypnogram
+from nights.night import Night, NightError
+from nights.stages import STAGES
+from recordings.recording import Recording
+from recordings.stored import stored_signals
+
+FLAT_UV = 0.05  # an EEG epoch whose standard deviation is below this holds no EEG (amplifier noise)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What one stager read of one night.
+
+    Parameters
+    ----------
+    path : Path
+        The file it came from.
+    n_epochs : int
+        Whole epochs E of the night.
+    start : datetime or None
+        Clock time of epoch 0.
+    montage : Montage or None
+        How the channels of a recording were chosen.
+    signals : NightSignals or None
+        The channels as the stager wants them; None when it needs no signal.
+    predictions : Hypnogram or None
+        What somebody else predicted, on the epochs of this night.
+    simulated : bool
+        Whether no person slept this night.
+    notes : tuple of str
+        Repairs and oddities of the file.
+    """
+
+    path: Path
+    n_epochs: int
+    start: datetime | None = None
+    montage: Montage | None = None
+    signals: NightSignals | None = None
+    predictions: Hypnogram | None = None
+    simulated: bool = False
+    notes: tuple[str, ...] = ()
+
+    def head(self, n_epochs: int) -> Reading:
+        """Return the first epochs alone."""
+        if self.signals is None or self.n_epochs <= n_epochs:
+            return replace(self, n_epochs=min(n_epochs, self.n_epochs))
+        kept = {target: epochs[:n_epochs] for target, epochs in self.signals.signals.items()}
+        unscored = self.signals.unscored[:n_epochs]
+        signals = replace(self.signals, signals=kept, unscored=unscored)
+        return replace(self, n_epochs=n_epochs, signals=signals)
+
+
+@dataclass(frozen=True, eq=False)
+class StagedNight:
+    """A recording, what was read of it, and the hypnogram the stager made."""
+
+    reading: Reading
+    hypnogram: Hypnogram
+    stager: Stager = field(repr=False)
+
+
+class Stager(ABC):
+    """Anything that turns a recording into a hypnodensity.
+
+    Attributes
+    ----------
+    name : str
+        As in results and reports.
+    classes : tuple of str
+        Names of the classes, in the order of the probabilities.
+    provenance : dict
+        Where the stager comes from: weights, hash, licence, what it was trained on; the key
+        `simulated` is True when simulated nights trained it.
+    """
+
+    name: str
+    classes: tuple[str, ...] = STAGES
+    provenance: Mapping[str, Any] = {}
+
+    @abstractmethod
+    def read(
+        self,
+        recording: Recording,
+        *,
+        overrides: Mapping[str, Candidate] | None = None,
+        vote: bool = False,
+    ) -> Reading:
+        """Choose the channels and read what `proba` needs.
+
+        Raises
+        ------
+        RecordingError
+            If the recording has no channel this stager can use.
+        """
+
+    @abstractmethod
+    def proba(self, reading: Reading) -> np.ndarray:
+        """Return the hypnodensity, float32 (E, K); NaN rows where nothing can be said."""
+
+
+class SignalStager(Stager):
+    """A stager that reads signals: channels by `montage`, as its `view` declares."""
+
+    view: View
+
+    @abstractmethod
+    def montage(
+        self, recording: Recording, overrides: Mapping[str, Candidate] | None, *, vote: bool
+    ) -> Montage:
+        """Return the channels to read; several EEG derivations when they shall vote."""
+
+    @abstractmethod
+    def pick(self, channels: tuple[str, ...], *, vote: bool) -> tuple[str, ...]:
+        """Return which channels of a stored night to read; empty if none will do."""
+
+    def read(
+        self,
+        recording: Recording,
+        *,
+        overrides: Mapping[str, Candidate] | None = None,
+        vote: bool = False,
+    ) -> Reading:
+        """Choose the channels of a recording and read them through the view."""
+        montage = self.montage(recording, overrides, vote=vote)
+        signals = read_view(recording, self.view, montage=montage)
+        return Reading(
+            path=recording.path,
+            n_epochs=signals.n_epochs,
+            start=recording.start,
+            montage=montage,
+            signals=signals,
+            simulated=recording.simulated,
+            notes=recording.notes,
+        )
+
+    def read_stored(self, night: Night, *, vote: bool = False) -> Reading:
+        """Read the channels of a stored night.
+
+        Raises
+        ------
+        NightError
+            If the night is of another view, or has no channel this stager can use.
+        """
+        channels = self.pick(night.channels, vote=vote)
+        if not channels:
+            listed = ", ".join(night.channels)
+            raise NightError(f"night {night.name!r}: {self.name} can use none of {listed}")
+        signals = stored_signals(night, self.view, channels, reader=self.name)
+        return Reading(
+            path=night.path,
+            n_epochs=night.n_epochs,
+            start=night.hypnogram.start,
+            signals=signals,
+            simulated=bool(night.sidecar.get("simulated", False)),
+        )
+
+
+def stage(
+    recording: Recording,
+    stager: Stager,
+    *,
+    overrides: Mapping[str, Candidate] | None = None,
+    vote: bool = False,
+) -> StagedNight:
+    """Stage one recording.
+
+    Parameters
+    ----------
+    recording : Recording
+        From `recordings.formats.open_recording`.
+    stager : Stager
+        From `load_stager`.
+    overrides : mapping of str to label or pair, optional
+        Channels named by hand, for example `{"C4": ("EEG2", "A1")}`.
+    vote : bool
+        Let every usable EEG derivation vote (stagers of one derivation): mean of probabilities.
+
+    Raises
+    ------
+    RecordingError
+        If the recording cannot be staged; the message names file, channel and reason.
+    """
+    return stage_reading(stager.read(recording, overrides=overrides, vote=vote), stager)
+
+
+def stage_reading(reading: Reading, stager: Stager) -> StagedNight:
+    """Stage what was read: the stager's probabilities on the clock of the recording.
+
+    Epochs inside a gap of the recording, and epochs in which every EEG lead is flat, stay unscored:
+    a stage there would be invented.
+    """
+    proba = np.array(stager.proba(reading), dtype=np.float32)
+    notes = []
+    if reading.signals is not None:
+        empty = _nothing_recorded(reading.signals)
+        proba[empty] = np.nan
+        if empty.any():
+            notes.append(f"{int(empty.sum())} epochs unscored: gap or every EEG lead flat")
+    hypnogram = Hypnogram.from_proba(
+        proba, start=reading.start, classes=stager.classes, scorer=stager.name, notes=tuple(notes)
+    )
+    return StagedNight(reading, hypnogram, stager)
+
+
+def _nothing_recorded(signals: NightSignals) -> np.ndarray:
+    """Return bool (E,): epochs in a gap, or with every EEG lead flat."""
+    eeg = list(derivations(signals, "eeg").values())
+    if not eeg:
+        return signals.unscored
+    flat = np.all([lead.std(axis=1) < FLAT_UV for lead in eeg], axis=0)
+    return signals.unscored | flat
+
+
+def derivations(signals: NightSignals, kind: str) -> dict[str, np.ndarray]:
+    """Return {target: epochs (E, S)} of the channels of one kind (`eeg`, `eog`, `emg`)."""
+    return {t: x for t, x in signals.signals.items() if TARGETS[t].kind == kind}
+
+
+def load_stager(name: str, *, device: str = "auto") -> Stager:
+    """Return the stager called `name`.
+
+    Parameters
+    ----------
+    name : str
+        `yasa`; the name of weights (`main_weights.py list`) or a `.safetensors` file of a stager;
+        or a file, or folder of files named like the recordings, with someone else's predictions.
+    device : str
+        `auto`, `cpu` or `cuda`, for networks.
+
+    Raises
+    ------
+    ValueError
+        If there is no such stager; the message lists the known ones.
+    """
+    if name == "yasa":
+        from staging.yasa import YasaStager
+
+        return YasaStager()
+    path = Path(name)
+    if path.exists() and path.suffix != ".safetensors":
+        from staging.predictions import PredictionStager
+
+        return PredictionStager(path)
+    from staging.networks import NetworkStager
+
+    return NetworkStager.from_weights(name, device=device)

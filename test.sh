@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Lint, types and tests on a machine that has only Python 3.11: makes .venv, installs, runs.
+#
+#   bash test.sh            everything but the long proofs, under 15 minutes on two cores
+#   bash test.sh --slow     the long proofs too (thousands of corruptions, 20 simulated nights, ...)
+#   bash test.sh -k edf     further arguments go to pytest
+#
+# PYTHON=python3.12 chooses the interpreter, PIP_ARGS="..." reaches every pip call.
+set -euo pipefail
+cd "$(dirname "$0")"
+source environment.sh
+prepare_environment requirements-dev.txt
+
+ruff format --check .
+ruff check .
+mypy
+
+selection=(-m "not slow")
+if [[ "${1:-}" == "--slow" ]]; then
+    selection=()
+    shift
+fi
+export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+python -m pytest "${selection[@]}" "$@"
