@@ -44,6 +44,7 @@ _SLOW_SAMPLES = 30  # one per second or fewer (SpO2, position): float32, the byt
 # float16 loses digits below 6.1e-5. Half of the samples lie within an IQR around the median; no
 # signal in uV or mV is as quiet as this limit, and EEG in volts has an IQR near 2e-5.
 _SMALLEST_IQR = 1e-3
+_LARGEST = float(np.finfo(np.float16).max)
 _N_PROBED = 200_000  # samples that give offset and IQR: neither needs more
 
 
@@ -111,7 +112,7 @@ def write_night(
         for names, arrays in signals.values()
         for name, samples in zip(names, arrays, strict=True)
     }
-    facts = {
+    facts: dict[str, Any] = {
         "schema": SCHEMA,
         "dataset": dataset,
         "rec": rec,
@@ -123,21 +124,21 @@ def write_night(
         "gaps": _stretches(lost),
         "event_types": None if events is None else event_types(events),
         **_scoring_facts(scored),
+        "groups": {},
+        "crc32": {},
     }
     if taken := sorted(facts.keys() & (sidecar or {}).keys()):
         raise NightError(f"night {night!r}: the store itself writes {', '.join(taken)}")
     path = Path(root) / dataset / f"{rec}.json"
     _forget(path)
-    groups, crc32 = {}, {}
     for name, (names, arrays) in signals.items():
         known = [{"name": n, **(channels or {}).get(n, {}), "offset": offsets[n]} for n in names]
         file = path.with_name(f"{rec}.{name}.npy")
-        groups[name], crc32[f"{name}.npy"] = _write_group(
+        facts["groups"][name], facts["crc32"][f"{name}.npy"] = _write_group(
             file, arrays, known, dtype, recorded=~lost, staged=scored.scored
         )
-    crc32 |= _write_scoring(path, scored, events)
-    facts |= {"groups": groups, "crc32": crc32, **(sidecar or {})}
-    write_text(path, json.dumps(_plain(facts), indent=1) + "\n")
+    facts["crc32"] |= _write_scoring(path, scored, events)
+    write_text(path, json.dumps(_plain(facts | dict(sidecar or {})), indent=1) + "\n")
     return path
 
 
@@ -198,7 +199,7 @@ def _offset(what: str, samples: np.ndarray, recorded: np.ndarray, dtype: Dtype) 
         raise NightError(f"{what} looks like volts (IQR {spread:.1e}): uV or mV is wanted")
     if dtype == "float32":
         return 0.0
-    if max(high - median, median - low) > np.finfo(np.float16).max:
+    if max(high - median, median - low) > _LARGEST:
         raise NightError(f"{what} reaches {low:g}..{high:g}, too much for float16: store float32")
     return float(np.float32(median))
 
