@@ -1,10 +1,10 @@
 """Published weights: list, get, verify, convert.
 
-    python main_weights.py list
-    python main_weights.py get sleepgpt-shhs-90
-    python main_weights.py get sleepgpt-shhs-90 --source file:/media/stick/90_48_3_6.pth.tar
-    python main_weights.py verify
-    python main_weights.py convert tinysleepnet-sleepedf
+python main_weights.py list
+python main_weights.py get sleepgpt-shhs-90
+python main_weights.py get sleepgpt-shhs-90 --source file:/media/stick/90_48_3_6.pth.tar
+python main_weights.py verify
+python main_weights.py convert tinysleepnet-sleepedf
 """
 
 from __future__ import annotations

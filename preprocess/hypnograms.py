@@ -136,8 +136,8 @@ def consensus(scorings: np.ndarray) -> np.ndarray:
     return np.where(votes.any(axis=(0, 1)), count.argmax(axis=0), UNSCORED).astype(np.int8)
 
 
-# People whose nights stagers are judged on elsewhere, with correction: the twenty of the Sleep-EDF-20
-# benchmark and the one UCDDB night whose EEG epochs are at hand. No language model trains on them.
+# People on whose nights stagers are judged, with correction: the twenty of the Sleep-EDF-20 benchmark
+# and the UCDDB night whose EEG epochs are at hand. No language model trains on them.
 JUDGED_ELSEWHERE = (*(f"sleepedf/SC4{person:02d}" for person in range(20)), "ucddb/ucddb022")
 
 SOURCES: dict[str, tuple[HypnogramSource, ...]] = {

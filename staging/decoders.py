@@ -64,9 +64,7 @@ class Decoded:
 Decoder = Callable[[Sequence[np.ndarray], StagePrior, Settings], list[Decoded]]
 
 
-def greedy(
-    evidence: Sequence[np.ndarray], prior: StagePrior, settings: Settings
-) -> list[Decoded]:
+def greedy(evidence: Sequence[np.ndarray], prior: StagePrior, settings: Settings) -> list[Decoded]:
     """Correct epoch after epoch, each given the corrected ones before it: the published rule.
 
     Parameters
@@ -161,9 +159,7 @@ class _Stretch:
         return Decoded(self.stages.astype(np.int8), softmax(scores))
 
 
-def viterbi(
-    evidence: Sequence[np.ndarray], prior: StagePrior, settings: Settings
-) -> list[Decoded]:
+def viterbi(evidence: Sequence[np.ndarray], prior: StagePrior, settings: Settings) -> list[Decoded]:
     """Find the best whole sequence under the model's first-order transitions.
 
     Parameters

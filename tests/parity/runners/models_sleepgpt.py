@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from models import published
 from models.sleepgpt import StageLanguageModel
+from staging.decoders import Settings, greedy
+from staging.prior import StagePrior
 from tests.parity.recipes import Arrays, Meta, published_file, weights
 
 
@@ -90,7 +92,7 @@ def _corrected(model: StageLanguageModel, notes: dict[str, str], arrays: Arrays)
         "corrected_from_probs_as_logits": arrays["probs"],
     }
     return {
-        name: published_greedy(model, logits, context, free, weight)[None]
+        name: corrected(model, logits, context, free, weight)[None]
         for name, logits in evidence.items()
     }
 
@@ -103,20 +105,17 @@ def _corrected_nights(model: StageLanguageModel, told: dict[str, str], arrays: A
         parts = re.fullmatch(r"corrected_(\d+)_(probs_as_logits_)?alpha([\d.]+)_ngram(\d+)", name)
         proba = arrays[f"probs_{parts[1]}"]
         logits = proba if parts[2] else np.log(proba)
-        outputs[name] = published_greedy(model, logits, int(parts[4]), free, float(parts[3]))
+        outputs[name] = corrected(model, logits, int(parts[4]), free, float(parts[3]))
     return outputs
 
 
-def published_greedy(
+def corrected(
     model: StageLanguageModel, logits: np.ndarray, context: int, free: int, weight: float
 ) -> np.ndarray:
-    """Apply the published rule: the first `free` stages as they are, then one after the other."""
-    evidence = F.log_softmax(torch.from_numpy(logits), dim=-1)
-    stages = evidence[:free].argmax(dim=-1).tolist()
-    for row in evidence[free:]:
-        told = model.next_log_probs(torch.tensor([stages[-context:]]))[0, : len(row)]
-        stages.append(int(((1 - weight) * row + weight * told).argmax()))
-    return np.array(stages)
+    """Correct one night greedily, the way the house does."""
+    evidence = F.log_softmax(torch.from_numpy(logits), dim=-1).numpy()
+    (night,) = greedy([evidence], StagePrior(model), Settings(weight, context, free))
+    return night.stages.astype(np.int64)
 
 
 def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
