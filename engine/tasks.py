@@ -77,7 +77,7 @@ class BlockSource:
         if not self._pieces:
             raise ValueError("no night has two scored epochs in a row: nothing to train on")
         self._piece_of_block = np.concatenate(
-            [np.full(-(-len(s) // length), i) for i, (_, s) in enumerate(self._pieces)]
+            [np.full(-(-(len(s) - 1) // length), i) for i, (_, s) in enumerate(self._pieces)]
         )
 
     def __len__(self) -> int:

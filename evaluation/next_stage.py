@@ -1,4 +1,4 @@
-"""How well a model foretells the next stage: the figure that language models of sleep compete in."""
+"""How well a model foretells the next stage: the figure language models of sleep compete in."""
 
 from __future__ import annotations
 

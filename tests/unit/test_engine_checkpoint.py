@@ -37,7 +37,7 @@ def test_a_checkpoint_that_hides_code_is_refused_and_not_run(tmp_path: Path, wri
     if writer == "torch":
         torch.save(content, file)
     else:
-        file.write_bytes(pickle.dumps(content))
+        file.write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(CheckpointError, match=r"weights\.pth: refused: .* could run code"):
         read_foreign(file)
     assert not made.exists()
