@@ -1,19 +1,24 @@
 """One way to turn a frozen `Config` dataclass into a command line, used by every entry point.
 
-A script's parameters are the fields of its `Config`: the comment behind a field is its help text, a
-field without a default is a positional argument. The same fields can come from `--config file.json`
-(flags override it), and `dump` writes the complete result, which reruns the experiment.
+A script's parameters are the fields of its `Config`: the comment behind a field (a long one: on the
+lines directly above it) is its help text, a field without a default is a positional argument. The
+same fields can come from `--config file.json` (flags override it), and `dump` writes the complete
+result, which reruns the experiment.
 Only the standard library is imported here, so `--help` answers at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
 import inspect
+import io
 import json
-import re
+import os
 import sys
+import textwrap
+import tokenize
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -35,9 +40,11 @@ def parse(config: type[C], argv: Sequence[str] | None = None) -> C:
     parser = _parser(config)
     given = vars(parser.parse_args(_dashes(sys.argv[1:] if argv is None else argv)))
     file = given.pop("config")
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    given = {name: v for name, v in given.items() if v not in (None, ())}
     try:
         values = (_from_json(config, file) if file else {}) | given
-        missing = [f.name for f in _required(config) if not values.get(f.name)]
+        missing = [f.name for f in _required(config) if values.get(f.name, ()) == ()]
         if missing:
             parser.error(f"nothing given for: {', '.join(missing)}")
         return config(**values)
@@ -45,11 +52,33 @@ def parse(config: type[C], argv: Sequence[str] | None = None) -> C:
         parser.error(str(error))
 
 
+def run(main: Callable[[C], int], config: type[C], argv: Sequence[str] | None = None) -> int:
+    """Parse, call `main` and return its exit status; an error a person can mend is one line.
+
+    Returns
+    -------
+    int
+        What `main` returns; 2 after a ValueError, an OSError or an ImportError (of an optional
+        package), whose message is written to the standard error output; 130 when stopped by hand.
+    """
+    parsed = parse(config, argv)
+    try:
+        return main(parsed)
+    except (ValueError, OSError, ImportError) as error:
+        sys.stderr.write(f"{Path(sys.argv[0]).name}: error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; what was finished is kept, the same command goes on\n")
+        return 130
+
+
 def dump(config: Any, path: Path) -> None:
-    """Write every field of `config` as JSON to `path` (readable by `--config`)."""
+    """Write every field of `config` as JSON to `path`, whole or not at all; `--config` reads it."""
     text = json.dumps(dataclasses.asdict(config), indent=2, default=str)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 def _parser(config: type) -> argparse.ArgumentParser:
@@ -81,8 +110,14 @@ def _add(
     """Add the argument of one field."""
     hint, many = _plain(hint)
     if positional:
-        nargs = "*" if many else "?"
-        parser.add_argument(field.name, nargs=nargs, type=_reader(hint), help=text, metavar="PATH")
+        parser.add_argument(
+            field.name,
+            nargs="*" if many else "?",
+            type=_reader(hint),
+            default=None,
+            help=text,
+            metavar="PATH" if hint is Path else field.name.upper(),
+        )
         return
     flag, shown = f"--{field.name.replace('_', '-')}", _shown(field)
     if hint is bool:
@@ -130,20 +165,38 @@ def _shown(field: dataclasses.Field) -> str:
 
 
 def _comments(config: type) -> dict[str, str]:
-    """Return the comment behind each field (and on the comment lines that continue it)."""
+    """Return the comment of each field: behind it, else on the lines directly above it."""
     found: dict[str, str] = {}
-    last = None
-    for line in inspect.getsource(config).splitlines():
-        field = re.match(r"\s{4}(\w+)\s*:[^#]*#\s*(.+)$", line)
-        more = re.match(r"\s{8,}#\s*(.+)$", line)
-        if field:
-            last = field[1]
-            found[last] = field[2].strip()
-        elif more and last:
-            found[last] += " " + more[1].strip()
-        else:
-            last = None
+    for part in reversed(config.__mro__):
+        if dataclasses.is_dataclass(part):
+            found |= _own_comments(part)
     return {name: text.replace("%", "%%") for name, text in found.items()}
+
+
+def _own_comments(config: type) -> dict[str, str]:
+    """Return the comments of the fields written in the body of this very class."""
+    try:
+        source = textwrap.dedent(inspect.getsource(config))
+    except OSError:  # typed at a prompt: there is no file to read
+        return {}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {token.start[0]: token for token in tokens if token.type == tokenize.COMMENT}
+    found = {}
+    for node in ast.parse(source).body[0].body:  # type: ignore[attr-defined]
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            behind = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+            lines = [line for line in behind if line in comments] or _above(comments, node.lineno)
+            texts = [comments[line].string.lstrip("# ").strip() for line in lines]
+            found[node.target.id] = " ".join(texts)
+    return found
+
+
+def _above(comments: dict[int, tokenize.TokenInfo], line: int) -> list[int]:
+    """Return the lines directly above `line` that hold nothing but a comment, in order."""
+    above: list[int] = []
+    while (comment := comments.get(line - 1)) and comment.line.strip() == comment.string:
+        above.insert(0, line := line - 1)
+    return above
 
 
 def _from_json(config: type, path: Path) -> dict[str, Any]:
@@ -184,10 +237,11 @@ def _typed(path: Path, name: str, value: Any, hint: Any) -> Any:
 
 def _dashes(argv: Sequence[str]) -> list[str]:
     """Accept published flag names with underscores (`--merge_NT1`) beside those with dashes."""
+    end = list(argv).index("--") if "--" in argv else len(argv)  # behind it stand names of files
     spelled = []
-    for word in argv:
+    for word in argv[:end]:
         flag, equals, value = word.partition("=")
         if flag.startswith("--"):
             word = flag.replace("_", "-") + equals + value
         spelled.append(word)
-    return spelled
+    return spelled + list(argv[end:])

@@ -62,14 +62,14 @@ def least_gflop(n_channels: int, n_epochs: int) -> float:
     """Return the arithmetic left when nothing is computed twice, in GFLOP.
 
     A block does 12 S D^2 + 4 S^2 D on S tokens of width D; in the first one the projections of
-    the tokens fall away, in the last one only the class tokens ask and go on.
+    the tokens fall away, in the last one only L class tokens ask and go on: 12 L D^2 + 4 H L S D.
     """
     config = Config()
     window, width = config.window, config.width
     tokens = window * (n_channels + 1)
     first = 6 * tokens * width**2 + 4 * tokens**2 * width
     middle = (config.n_blocks - 2) * (12 * tokens * width**2 + 4 * tokens**2 * width)
-    last = 4 * tokens * width**2 + 8 * window * width**2 + 4 * window * tokens * width
+    last = 12 * window * width**2 + 4 * config.n_heads * window * tokens * width
     n_windows = n_epochs - window + 1
     encoder = ENCODER_MFLOP * 1e6 * n_channels * n_epochs
     return (n_windows * (first + middle + last) + encoder) / 1e9

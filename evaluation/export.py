@@ -27,7 +27,7 @@ import numpy as np
 
 from nights.atomic import atomic_path, write_text
 from nights.hypnogram import Hypnogram
-from nights.stages import EPOCH_S, FOUR_CLASSES, STAGES
+from nights.stages import FOUR_CLASSES, STAGES
 from recordings.scoring import Event
 from recordings.scoring_own import (
     CLASSES_TEXT,
@@ -174,8 +174,12 @@ def to_yasa(hypnogram: Hypnogram) -> yasa.Hypnogram:
     import yasa
 
     names = _YASA_NAMES[hypnogram.classes]
-    proba = hypnogram.proba
-    table = None if proba is None else pd.DataFrame(proba.astype(np.float64), columns=names[:-1])
+    table = None
+    if hypnogram.proba is not None:
+        # YASA wants rows that sum to 1, of unscored epochs too: there every class is as likely.
+        proba = hypnogram.proba.astype(np.float64)
+        proba = np.where(np.isfinite(proba), proba, 1 / len(hypnogram.classes))
+        table = pd.DataFrame(proba / proba.sum(axis=1, keepdims=True), columns=names[:-1])
     return yasa.Hypnogram(
         [names[code] for code in hypnogram.stages],
         n_stages=len(hypnogram.classes),

@@ -96,6 +96,24 @@ class Hypnogram:
         """Return a copy with other stages (and other fields); the hypnodensity is dropped."""
         return replace(self, **({"stages": stages, "proba": None} | changes))  # type: ignore[arg-type]
 
+    def on_grid(self, onset_s: float, n_epochs: int) -> Hypnogram:
+        """Return the same night on a grid that begins at `onset_s` and has `n_epochs` epochs.
+
+        Each epoch of the new grid takes the nearest epoch of this one, less than half an epoch
+        away; outside of it nothing is scored.
+        """
+        place = np.arange(n_epochs) + round((onset_s - self.onset_s) / self.epoch_s)
+        inside = (place >= 0) & (place < self.n_epochs)
+        stages = np.full(n_epochs, UNSCORED, dtype=np.int8)
+        stages[inside] = self.stages[place[inside]]
+        proba = None
+        if self.proba is not None:
+            proba = np.full((n_epochs, len(self.classes)), np.nan, dtype=np.float32)
+            proba[inside] = self.proba[place[inside]]
+        moved = timedelta(seconds=onset_s - self.onset_s)
+        start = None if self.start is None else self.start + moved
+        return replace(self, stages=stages, proba=proba, start=start, onset_s=onset_s)
+
     def runs(self) -> list[tuple[int, int, int]]:
         """Return (first epoch, number of epochs, stage) of each stretch of one stage, in order."""
         if not self.n_epochs:

@@ -28,7 +28,9 @@ WORDS: StageMap = {
     **dict.fromkeys(("N4", "NREM4", "S4", "Stage4", "Stage 4"), N3),
     **dict.fromkeys(("R", "REM", "REM sleep", "Stage R", "Stage REM"), R),
     **dict.fromkeys(("?", "U", "L", "M", "MT", "MVT", "Movement", "Movement time"), UNSCORED),
-    **dict.fromkeys(("Unscored", "Unscorable", "Unknown", "UnknownStage", "No Stage"), UNSCORED),
+    **dict.fromkeys(
+        ("Unscored", "Unscorable", "UNS", "Unknown", "UnknownStage", "No Stage"), UNSCORED
+    ),
 }
 AASM_CODES: StageMap = {"0": W, "1": N1, "2": N2, "3": N3, "4": R}
 # Rechtschaffen and Kales 1968: stage 4 is N3, REM is written 5, movement 6 and unscored 9.
@@ -46,7 +48,9 @@ STAGE_MAPS: dict[str, StageMap] = {
     "words_and_rk": {  # letters beside digits: the digits are R&K stages
         **WORDS,
         **RK_CODES,
-        **dict.fromkeys(("A", "Artefact", "Artifact", "Indeterminate", "Undefined"), UNSCORED),
+        **dict.fromkeys(
+            ("A", "ART", "Artefact", "Artifact", "Indeterminate", "Undefined"), UNSCORED
+        ),
     },
     "aasm": AASM_CODES,
     "rk": RK_CODES,
@@ -90,11 +94,12 @@ def check_stages(stages: np.ndarray, n_classes: int = len(STAGES)) -> np.ndarray
     array = np.asarray(stages)
     if array.ndim != 1:
         raise ValueError(f"stages must be one-dimensional, found shape {array.shape}")
-    if array.size and not np.array_equal(array, np.asarray(array, dtype=np.int64)):
+    if array.size and not (array.dtype.kind in "iuf" and (array == np.round(array)).all()):
         raise ValueError("stages must be whole numbers")
-    wrong = sorted({int(code) for code in array} - set(range(UNSCORED, n_classes)))
-    if wrong:
-        raise ValueError(f"stage codes {wrong} are outside -1..{n_classes - 1}")
+    wrong = np.unique(array[(array < UNSCORED) | (array >= n_classes)])
+    if wrong.size:
+        listed = ", ".join(f"{code:g}" for code in wrong)
+        raise ValueError(f"stage codes [{listed}] are outside -1..{n_classes - 1}")
     return array.astype(np.int8)
 
 

@@ -135,16 +135,17 @@ def read_header(path: Path) -> Header:
         If the file cannot be opened, its header is cut short, the number of signals, the length of
         a record or the samples per record are unreadable, or it holds no data record.
     """
+    reader = _Reader(path.name)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            fixed, reader = file.read(BLOCK_BYTES), _Reader(path.name)
+            fixed = file.read(BLOCK_BYTES)
             n_signals = _signal_count(reader, fixed)
+            if size < BLOCK_BYTES * (1 + n_signals):
+                raise reader.refuse(f"the file ends inside the header of its {n_signals} signals")
             table = file.read(BLOCK_BYTES * n_signals)
     except OSError as error:
         raise RecordingError(f"{path.name}: cannot be opened: {error.strerror}") from None
-    if len(table) < BLOCK_BYTES * n_signals:
-        raise reader.refuse(f"the file ends inside the header of its {n_signals} signals")
     signals = _signals(reader, table, n_signals)
     _check_header_bytes(reader, fixed, n_signals)
     declared = reader.number(fixed[236:244])

@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 
 
+SIMULATED = "Simulated recording"  # the annotation that marks a night no person slept
+
+
 class RecordingError(ValueError):
     """A recording, or one channel of it, cannot be used; the message names file and reason."""
 
@@ -95,6 +98,11 @@ class Recording(ABC):
     def labels(self) -> tuple[str, ...]:
         """Label of every channel, in the file's order (duplicates stay)."""
         return tuple(channel.label for channel in self.channels)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the file says that it was made by a simulator."""
+        return any(annotation.text == SIMULATED for annotation in self.annotations)
 
     def channel(self, which: str | int) -> Channel:
         """Return a channel by position or by label.

@@ -23,6 +23,7 @@ from recordings.scoring_grid import page_windows
 from recordings.scoring_lists import (
     parse_basictype,
     parse_dreams,
+    parse_epoch_table,
     parse_ids,
     parse_index,
     parse_noxturnal,
@@ -72,6 +73,7 @@ FORMATS: dict[str, Parser] = {
     "noxturnal_csv": parse_noxturnal,
     "ucddb_epochs": parse_ucddb_epochs,
     **{layout.name: partial(parse_layout, layout=layout) for layout in LAYOUTS},
+    "epoch_csv": parse_epoch_table,
     "dreams_txt": parse_dreams,
     "wsc_allscore": parse_wsc_allscore,
     "wsc_stg": parse_wsc_stg,

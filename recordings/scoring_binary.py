@@ -43,9 +43,10 @@ def parse_edf(source: Source, wanted: Wanted) -> Parsed | None:
         return None
     recording = EdfRecording(source.path)
     marks = tuple(Mark(m.onset_s, m.duration_s, m.text) for m in recording.annotations)
-    start, length = recording.start, recording.duration_s or None
+    start = recording.start
+    length = recording.duration_s if recording.channels else None  # annotations alone: no length
     if _has_stages(marks) or "hypnogram" not in map(str.casefold, recording.labels):
-        return Parsed(marks, stage_map="edfplus", start=start, duration_s=length)
+        return Parsed(marks, "file", stage_map="edfplus", start=start, duration_s=length)
     channel = next(c for c in recording.channels if c.label.casefold() == "hypnogram")
     codes = tuple(str(int(code)) for code in np.rint(recording.read(channel.position)))
     return Parsed(

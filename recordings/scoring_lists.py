@@ -21,7 +21,7 @@ from recordings.scoring_source import (
     Source,
     Wanted,
     clock_seconds,
-    date_seconds,
+    is_date,
     number,
 )
 from recordings.scoring_tables import guess_map, read_table, read_times
@@ -46,6 +46,16 @@ def parse_index(source: Source, wanted: Wanted) -> Parsed | None:
     code_s = wanted.code_s or (1.0 if _is_per_second(codes) else None)
     notes += ["one code per second"] * (code_s == 1.0 and wanted.code_s is None)
     return Parsed(codes=tuple(codes), code_s=code_s, stage_map=which, notes=tuple(notes))
+
+
+def parse_epoch_table(source: Source, wanted: Wanted) -> Parsed | None:
+    """Read a table of epochs without times: columns `Epoch` and `Stage`, as YASA writes it."""
+    table = read_table(source, ("epoch", "stage"))
+    if table is None:
+        return None
+    codes = tuple(row["stage"].strip() for row in table.rows)
+    which = "words_and_rk" if guess_map(codes) == "words" else guess_map(codes)
+    return Parsed(codes=codes, code_s=wanted.code_s, stage_map=which)
 
 
 def parse_dreams(source: Source, wanted: Wanted) -> Parsed | None:
@@ -133,20 +143,21 @@ def parse_noxturnal(source: Source, wanted: Wanted) -> Parsed | None:
         return None
     delimiter = max(",;\t", key=source.lines[0].count)
     rows = [row for row in csv.reader(source.lines[2:], delimiter=delimiter) if any(row)]
-    width = min(len(row) for row in rows)
-    dated = [c for c in range(width) if not np.isnan(date_seconds(rows[0][c], month_first=False))]
-    worded = [c for c in range(width) if _is_words(rows, c) and c not in dated]
+    columns = [[row[c].strip() for row in rows] for c in range(min(len(row) for row in rows))]
+    dated = [texts for texts in columns if is_date(texts[0])]
+    worded = [texts for texts in columns if all(texts) and not _is_number(texts[0])]
+    worded = [texts for texts in worded if texts not in dated]
     if not dated or not worded:
         raise source.refuse("the event export has no column of dates, or none of events")
-    onsets, time = read_times(source, [row[dated[0]] for row in rows])
-    ends, _ = read_times(source, [row[dated[1]] for row in rows]) if dated[1:] else (onsets, time)
-    exact = source.lines[1].split(delimiter).index("[s]") if "[s]" in source.lines[1] else None
-    lengths = [
-        end - onset if exact is None or np.isnan(number(row[exact])) else number(row[exact])
-        for row, onset, end in zip(rows, onsets, ends, strict=True)
-    ]
-    labels = [row[worded[0]].strip() for row in rows]
-    return Parsed(tuple(map(Mark, onsets, lengths, labels)), time, stage_map="words")
+    times, time = read_times(source, dated[0] + dated[-1])  # together: 7/8 alone may be July
+    onsets, ends = np.split(np.array(times), 2)
+    units = [unit.strip() for unit in source.lines[1].split(delimiter)]
+    lengths = ends - onsets  # dates hold whole seconds; a column in seconds is exact
+    if "[s]" in units:
+        exact = np.array([number(text) for text in columns[units.index("[s]")]])
+        lengths = np.where(np.isnan(exact), lengths, exact)
+    marks = tuple(map(Mark, onsets.tolist(), lengths.tolist(), worded[0]))
+    return Parsed(marks, time, stage_map="words")
 
 
 def parse_ucddb_epochs(source: Source, wanted: Wanted) -> Parsed | None:
@@ -190,9 +201,9 @@ def _all_match(source: Source, pattern: str) -> bool:
     return bool(source.lines) and all(re.fullmatch(pattern, s.strip()) for s in source.lines)
 
 
-def _is_words(rows: Sequence[Sequence[str]], column: int) -> bool:
-    """Return whether a column holds words."""
-    return all(row[column].strip() and np.isnan(number(row[column])) for row in rows)
+def _is_number(text: str) -> bool:
+    """Return whether a field is a number."""
+    return not np.isnan(number(text))
 
 
 def _on_no_date(clocks: Sequence[float]) -> datetime | None:

@@ -46,7 +46,7 @@ def parse_edf_or_own(source: Source, wanted: Wanted) -> Parsed | None:
         for mark in epochs
     ]
     hypnogram = _from_rows(source, rows, "stage", classes, "onset", "duration")
-    return Parsed(events, hypnogram=hypnogram, start=start)
+    return Parsed(events, "file", hypnogram=hypnogram, start=start)
 
 
 def parse_own_json(source: Source, wanted: Wanted) -> Parsed | None:

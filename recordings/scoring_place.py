@@ -108,6 +108,8 @@ def place(
 def _on_signal_clock(parsed: Parsed, signal: Signal) -> tuple[Parsed, tuple[str, ...]]:
     """Return the marks in seconds since the first sample, the start, and what had to be noted."""
     if parsed.time == "elapsed":
+        return parsed, ()
+    if parsed.time == "file":
         return _shifted_by_start(parsed, signal)
     onsets = np.array([mark.onset_s for mark in parsed.marks])
     start, notes = signal.start or parsed.start, []
@@ -131,9 +133,10 @@ def _on_signal_clock(parsed: Parsed, signal: Signal) -> tuple[Parsed, tuple[str,
 def _shifted_by_start(parsed: Parsed, signal: Signal) -> tuple[Parsed, tuple[str, ...]]:
     """Move onsets that count from the file's own start to the recording's, if both are known.
 
-    Starts a day or more apart tell no shift: one of the dates is not the true one.
+    Starts a day or more apart tell no shift: one of the dates is not the true one; nor does the
+    first midnight of 1985, which stands for an unknown start.
     """
-    if signal.start is None or parsed.start is None or parsed.start.year <= NO_DATE.year:
+    if signal.start is None or parsed.start is None or NO_DATE in (signal.start, parsed.start):
         return parsed, ()
     shift_s = (parsed.start - signal.start).total_seconds()
     if shift_s == 0 or abs(shift_s) >= DAY_S:

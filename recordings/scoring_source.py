@@ -46,8 +46,8 @@ class Parsed:
     marks : tuple of Mark
         Timed lines, in the order of the file.
     time : str
-        `elapsed`: onsets count from the file's own zero; `clock`: seconds of the day; `date`:
-        seconds since `NO_DATE`.
+        `elapsed`: onsets count from the first sample; `file`: from the file's own `start`, which
+        may be another; `clock`: seconds of the day; `date`: seconds since `NO_DATE`.
     codes : tuple of str
         For files that are a plain list: one label per `code_s`, from the first sample.
     stage_map : str or StageMap
@@ -65,7 +65,7 @@ class Parsed:
     """
 
     marks: tuple[Mark, ...] = ()
-    time: Literal["elapsed", "clock", "date"] = "elapsed"
+    time: Literal["elapsed", "file", "clock", "date"] = "elapsed"
     codes: tuple[str, ...] = ()
     code_s: float | None = None
     stage_map: str | StageMap = "words"
@@ -159,6 +159,11 @@ def clock_seconds(text: str) -> float:
     if found[4]:
         hour = hour % 12 + (12 if found[4].lower() == "pm" else 0)
     return hour * 3600 + minute * 60 + second if hour < 24 and minute < 60 else float("nan")
+
+
+def is_date(text: str) -> bool:
+    """Return whether a field is a date with a time of day, in whatever order."""
+    return _DATE.fullmatch(text.strip()) is not None
 
 
 def date_seconds(text: str, *, month_first: bool = False) -> float:

@@ -26,7 +26,7 @@ def to_microvolt(written: str) -> tuple[str, float]:
     factor : float
         What to multiply values in the written unit with; 1 for all but voltages.
     """
-    stripped = written.strip()
+    stripped = written.strip(" ")  # a control character in front is damage, not a blank
     plain = stripped.translate(_MICRO_SIGNS).lower()
     plain = _WORDS.get(plain.removesuffix("s"), plain)
     if plain in MICROVOLTS:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from nights.store import night_files
 from recordings.formats import is_recording
 
 T = TypeVar("T")
@@ -20,10 +21,11 @@ class Source:
 
     path: Path
     name: str
+    stored: bool = False  # `path` is the sidecar of a stored night
 
 
 def find_sources(paths: Iterable[Path]) -> list[Source]:
-    """Return every recording named, or found below a folder named, in sorted order.
+    """Return every recording or stored night named, or found below a folder named, in order.
 
     A file named by hand is taken whatever its suffix; below a folder only recordings are. Two
     recordings that differ in the suffix alone (`a.edf`, `a.bdf`) keep it in their names.
@@ -37,12 +39,19 @@ def find_sources(paths: Iterable[Path]) -> list[Source]:
     for path in paths:
         if not path.exists():
             raise ValueError(f"{path}: no such file or folder")
-        inside = sorted(p for p in path.rglob("*") if is_recording(p)) if path.is_dir() else [path]
+        inside = _inside(path) if path.is_dir() else [path]
         if not inside:
             raise ValueError(f"{path}: no recording in this folder")
         for file in inside:
             found.setdefault(file, path if path.is_dir() else path.parent)
     return _named(found)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return the recordings below a folder, or the nights of a night store."""
+    if (folder / "view.json").exists():
+        return list(night_files(folder))
+    return sorted(path for path in folder.rglob("*") if is_recording(path))
 
 
 def _named(found: dict[Path, Path]) -> list[Source]:
@@ -54,7 +63,7 @@ def _named(found: dict[Path, Path]) -> list[Source]:
     twice = [str(name) for name, count in taken.items() if count > 1]
     if twice:
         raise ValueError(f"several recordings would write {twice[0]}: run their folders apart")
-    return [Source(file, name.as_posix()) for file, name in names.items()]
+    return [Source(f, name.as_posix(), f.suffix == ".json") for f, name in names.items()]
 
 
 def read_ahead(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from recordings.channels import Candidate, Montage, best_available, ranked
+from recordings.channels import PREFERENCE, Candidate, Montage, best_available, ranked
 from recordings.recording import Recording, RecordingError
 
 
@@ -39,3 +39,18 @@ def choose_derivations(
         raise RecordingError(f"{recording.path.name}: {reason}; {hint}")
     beside = [best_available(recording, kind, overrides=overrides) for kind in helpers]
     return Montage((*(eegs if vote else eegs[:1]), *beside))
+
+
+def stored_derivations(
+    channels: Sequence[str], *, vote: bool, helpers: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the same choice among the channels of a stored night; empty if none is an EEG."""
+
+    def of_kind(kind: str) -> list[str]:
+        return [name for name in PREFERENCE[kind] if name in channels]
+
+    eegs = of_kind("eeg")
+    if not eegs:
+        return ()
+    beside = [name for kind in helpers for name in of_kind(kind)[:1]]
+    return (*(eegs if vote else eegs[:1]), *beside)

@@ -10,6 +10,7 @@ from recordings.channels import Candidate
 from recordings.scoring import read_scoring
 
 from nights.hypnogram import Hypnogram
+from nights.stages import EPOCH_S
 from recordings.recording import Recording, RecordingError
 from staging.stage import Reading, Stager
 
@@ -53,12 +54,21 @@ class PredictionStager(Stager):
         """
         if overrides or vote:
             raise ValueError("predictions from a file have no channels to choose or to vote")
-        return Reading(recording)
+        n_epochs = int(recording.duration_s / EPOCH_S + 1e-6)
+        scoring = read_scoring(self._file(recording), recording=recording)
+        return Reading(
+            path=recording.path,
+            n_epochs=n_epochs,
+            start=recording.start,
+            predictions=scoring.hypnogram.on_grid(0.0, n_epochs),
+            simulated=recording.simulated,
+            notes=(*recording.notes, *scoring.notes),
+        )
 
     def proba(self, reading: Reading) -> np.ndarray:
         """Return the probabilities of the file, (E, 5), on the clock of the recording."""
-        scoring = read_scoring(self._file(reading.recording), recording=reading.recording)
-        return soft(scoring.hypnogram)
+        assert reading.predictions is not None
+        return soft(reading.predictions)
 
     def _file(self, recording: Recording) -> Path:
         """Return the predictions of `recording`."""

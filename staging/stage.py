@@ -9,39 +9,66 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recordings.channels import Candidate, Montage
+from recordings.channels import TARGETS, Candidate, Montage
 from recordings.ingest import NightSignals, read_view
 from recordings.views import View
 
 from nights.hypnogram import Hypnogram
+from nights.night import Night, NightError
 from nights.stages import STAGES
-from recordings.recording import Recording, RecordingError
+from recordings.recording import Recording
+from recordings.stored import stored_signals
 
 FLAT_UV = 0.05  # an EEG epoch whose standard deviation is below this holds no EEG (amplifier noise)
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """One recording, read for one stager.
+    """What one stager read of one night.
 
     Parameters
     ----------
-    recording : Recording
-        Where it came from; gives the clock.
+    path : Path
+        The file it came from.
+    n_epochs : int
+        Whole epochs E of the night.
+    start : datetime or None
+        Clock time of epoch 0.
     montage : Montage or None
-        Which channels were taken and how; None when no signal is needed.
+        How the channels of a recording were chosen.
     signals : NightSignals or None
-        The channels as the stager wants them; None when no signal is needed.
+        The channels as the stager wants them; None when it needs no signal.
+    predictions : Hypnogram or None
+        What somebody else predicted, on the epochs of this night.
+    simulated : bool
+        Whether no person slept this night.
+    notes : tuple of str
+        Repairs and oddities of the file.
     """
 
-    recording: Recording
+    path: Path
+    n_epochs: int
+    start: datetime | None = None
     montage: Montage | None = None
     signals: NightSignals | None = None
+    predictions: Hypnogram | None = None
+    simulated: bool = False
+    notes: tuple[str, ...] = ()
+
+    def head(self, n_epochs: int) -> Reading:
+        """Return the first epochs alone."""
+        if self.signals is None or self.n_epochs <= n_epochs:
+            return replace(self, n_epochs=min(n_epochs, self.n_epochs))
+        kept = {target: epochs[:n_epochs] for target, epochs in self.signals.signals.items()}
+        unscored = self.signals.unscored[:n_epochs]
+        signals = replace(self.signals, signals=kept, unscored=unscored)
+        return replace(self, n_epochs=n_epochs, signals=signals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +130,10 @@ class SignalStager(Stager):
     ) -> Montage:
         """Return the channels to read; several EEG derivations when they shall vote."""
 
+    @abstractmethod
+    def pick(self, channels: tuple[str, ...], *, vote: bool) -> tuple[str, ...]:
+        """Return which channels of a stored night to read; empty if none will do."""
+
     def read(
         self,
         recording: Recording,
@@ -110,13 +141,39 @@ class SignalStager(Stager):
         overrides: Mapping[str, Candidate] | None = None,
         vote: bool = False,
     ) -> Reading:
-        """Resolve the channels, print nothing, read them through the view."""
+        """Choose the channels of a recording and read them through the view."""
         montage = self.montage(recording, overrides, vote=vote)
         signals = read_view(recording, self.view, montage=montage)
-        if not signals.n_epochs:
-            seconds = f"{recording.duration_s:g} s"
-            raise RecordingError(f"{recording.path.name}: {seconds} long, shorter than one epoch")
-        return Reading(recording, montage, signals)
+        return Reading(
+            path=recording.path,
+            n_epochs=signals.n_epochs,
+            start=recording.start,
+            montage=montage,
+            signals=signals,
+            simulated=recording.simulated,
+            notes=recording.notes,
+        )
+
+    def read_stored(self, night: Night, *, vote: bool = False) -> Reading:
+        """Read the channels of a stored night.
+
+        Raises
+        ------
+        NightError
+            If the night is of another view, or has no channel this stager can use.
+        """
+        channels = self.pick(night.channels, vote=vote)
+        if not channels:
+            listed = ", ".join(night.channels)
+            raise NightError(f"night {night.name!r}: {self.name} can use none of {listed}")
+        signals = stored_signals(night, self.view, channels, reader=self.name)
+        return Reading(
+            path=night.path,
+            n_epochs=night.n_epochs,
+            start=night.hypnogram.start,
+            signals=signals,
+            simulated=bool(night.sidecar.get("simulated", False)),
+        )
 
 
 def stage(
@@ -160,20 +217,24 @@ def stage_reading(reading: Reading, stager: Stager) -> StagedNight:
         proba[empty] = np.nan
         if empty.any():
             notes.append(f"{int(empty.sum())} epochs unscored: gap or every EEG lead flat")
-    start = reading.recording.start
     hypnogram = Hypnogram.from_proba(
-        proba, start=start, classes=stager.classes, scorer=stager.name, notes=tuple(notes)
+        proba, start=reading.start, classes=stager.classes, scorer=stager.name, notes=tuple(notes)
     )
     return StagedNight(reading, hypnogram, stager)
 
 
 def _nothing_recorded(signals: NightSignals) -> np.ndarray:
     """Return bool (E,): epochs in a gap, or with every EEG lead flat."""
-    eeg = [signals.signals[c.target] for c in signals.channels if c.kind == "eeg"]
+    eeg = list(derivations(signals, "eeg").values())
     if not eeg:
         return signals.unscored
     flat = np.all([lead.std(axis=1) < FLAT_UV for lead in eeg], axis=0)
     return signals.unscored | flat
+
+
+def derivations(signals: NightSignals, kind: str) -> dict[str, np.ndarray]:
+    """Return {target: epochs (E, S)} of the channels of one kind (`eeg`, `eog`, `emg`)."""
+    return {t: x for t, x in signals.signals.items() if TARGETS[t].kind == kind}
 
 
 def load_stager(name: str, *, device: str = "auto") -> Stager:

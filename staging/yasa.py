@@ -17,8 +17,8 @@ from recordings.views import VIEWS
 
 from nights.stages import STAGES
 from recordings.recording import Recording, RecordingError
-from staging.derivations import choose_derivations, derivations
-from staging.stage import Reading, SignalStager
+from staging.derivations import choose_derivations, stored_derivations
+from staging.stage import Reading, SignalStager, derivations
 
 RATE_HZ = 100  # the rate of YASA's features; the view delivers it, so nothing is resampled twice
 MIN_EPOCHS = 10  # YASA asks for five minutes: its features are scaled by the recording itself
@@ -47,13 +47,17 @@ class YasaStager(SignalStager):
         """Choose EEG (several when they vote), one EOG and the chin."""
         return choose_derivations(recording, overrides, vote=vote, helpers=("eog", "emg"))
 
+    def pick(self, channels: tuple[str, ...], *, vote: bool) -> tuple[str, ...]:
+        """Choose EEG, one EOG and the chin among the channels of a stored night."""
+        return stored_derivations(channels, vote=vote, helpers=("eog", "emg"))
+
     def proba(self, reading: Reading) -> np.ndarray:
         """Return the mean over the EEG derivations of YASA's probabilities, (E, 5)."""
         signals = reading.signals
         assert signals is not None
         if signals.n_epochs < MIN_EPOCHS:
             minutes = signals.n_epochs / 2
-            file = reading.recording.path.name
+            file = reading.path.name
             raise RecordingError(f"{file}: {minutes:g} minutes of signal; YASA needs 5 or more")
         eog = next(iter(derivations(signals, "eog").values()), None)
         emg = next(iter(derivations(signals, "emg").values()), None)

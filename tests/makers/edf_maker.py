@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -86,57 +87,30 @@ def write_edf(
     """
     rows = [(k, *v) for k, v in signals.items()] if isinstance(signals, Mapping) else list(signals)
     seconds = Fraction(str(record_s)) if rows else Fraction(0)
-    counts = [_whole(Fraction(rate).limit_denominator(10**6) * seconds) for _, _, rate in rows]
-    n_records = max(
-        [math.ceil(len(x) / n) for (_, x, _), n in zip(rows, counts, strict=True)] or [1]
-    )
-    held = 23 if bdf else 15
-    digital = digital_limits or (-(2**held), 2**held - 1)
-    heads, blocks = [], []
+    counts = [_whole(Fraction(rate) * seconds) for _, _, rate in rows]
+    lengths = [math.ceil(len(x) / n) for (_, x, _), n in zip(rows, counts, strict=True)]
+    n_records, bits = max(lengths, default=1), 24 if bdf else 16
+    columns = []
     for (label, samples, _), count in zip(rows, counts, strict=True):
-        pair = limits.get(label) if isinstance(limits, Mapping) else limits
-        low, high = (_field(value) for value in pair or _around(samples))
-        padded = np.pad(np.asarray(samples, float), (0, n_records * count - len(samples)), "edge")
-        blocks.append(_pack(_quantise(padded, float(low), float(high), digital), n_records, bdf))
         written = unit if isinstance(unit, str) else unit.get(label, "")
-        heads.append(_head(label, written, low, high, digital, prefilter, count))
-    plus = (
-        bool(annotations or record_onsets_s or start.microsecond or not rows)
-        if plus is None
-        else plus
-    )
-    if plus:
-        texts = _tal_columns(
-            [float(i * seconds) for i in range(n_records)]
-            if record_onsets_s is None
-            else record_onsets_s,
-            annotations,
-            start.microsecond / 1e6,
-            annotation_channels,
-            3 if bdf else 2,
-        )
-        for column in texts:
-            bits = (-(2**held), 2**held - 1)
-            kind = "BDF Annotations" if bdf else "EDF Annotations"
-            heads.append(_head(kind, "", "-1", "1", bits, "", column.shape[1] // (3 if bdf else 2)))
-            blocks.append(column)
-    fixed = {
-        "version": "0",
-        "patient": patient,
-        "recording": recording,
-        "date": f"{start:%d.%m.%y}",
-        "time": f"{start:%H.%M.%S}",
-        "header_bytes": str(256 * (1 + len(heads))),
-        "reserved": f"{'BDF' if bdf else 'EDF'}+{'D' if record_onsets_s else 'C'}" if plus else "",
-        "records": str(n_records),
-        "record_s": str(record_s) if rows else "0",
-        "signals": str(len(heads)),
-    }
-    front = b"".join(_bytes(fixed[name], width) for name, (_, width) in FIXED.items())
-    if bdf:
-        front = b"\xffBIOSEMI" + front[8:]
-    table = b"".join(_bytes(head[i], width) for i, width in enumerate(WIDTHS) for head in heads)
-    path.write_bytes(front + table + np.concatenate(blocks, axis=1).tobytes())
+        pair = limits.get(label) if isinstance(limits, Mapping) else limits
+        padded = np.pad(np.asarray(samples, float), (0, n_records * count - len(samples)), "edge")
+        shaped = padded.reshape(n_records, count)
+        pair = pair or _around(samples)
+        columns.append(_signal(label, written, shaped, pair, digital_limits, prefilter, bits))
+    onsets_s = record_onsets_s or [float(i * seconds) for i in range(n_records)]
+    if plus or (plus is None and (annotations or record_onsets_s or start.microsecond or not rows)):
+        first_s = start.microsecond / 1e6
+        columns += _annotations(onsets_s, annotations, first_s, annotation_channels, bits)
+        reserved = f"{'BDF' if bdf else 'EDF'}+{'D' if record_onsets_s else 'C'}"
+    else:
+        reserved = ""
+    told = (str(n_records), str(record_s) if rows else "0", str(len(columns)))
+    fixed = _fixed(start, bdf, patient, recording, reserved, told)
+    heads = zip(*(column.head for column in columns), strict=True)
+    table = b"".join(_bytes(x, w) for row, w in zip(heads, WIDTHS, strict=True) for x in row)
+    data = np.concatenate([column.content for column in columns], axis=1).tobytes()
+    path.write_bytes(fixed + table + data)
     return path
 
 
@@ -168,60 +142,100 @@ def append(path: Path, content: bytes) -> None:
     path.write_bytes(path.read_bytes() + content)
 
 
-def _setter(field: str, value: str | bytes, signal: int | None = None) -> Callable[[Path], None]:
-    """Return a fault that overwrites one field."""
-    return lambda path: set_field(path, field, value, signal)
+def _overwrite(signal: int | None = None, **values: str | bytes) -> Callable[[Path], None]:
+    """Return a fault that overwrites fixed fields, or fields of one signal."""
+
+    def fault(path: Path) -> None:
+        for field, value in values.items():
+            set_field(path, field, value, signal)
+
+    return fault
+
+
+def _keep(n_bytes: int) -> Callable[[Path], None]:
+    """Return a fault that leaves the first bytes alone."""
+    return lambda path: cut(path, path.stat().st_size - n_bytes)
 
 
 # One maker per fault: each takes the path of a valid file whose signal 0 is an ordinary channel.
 FAULTS: dict[str, Callable[[Path], None]] = {
-    "records -1": _setter("records", "-1"),
-    "records not a number": _setter("records", "many"),
-    "records too many": _setter("records", "99999"),
-    "records too few": _setter("records", "2"),
-    "no records": _setter("records", "0"),
+    "records -1": _overwrite(records="-1"),
+    "records not a number": _overwrite(records="many"),
+    "records too many": _overwrite(records="99999"),
+    "records too few": _overwrite(records="2"),
+    "no records": _overwrite(records="0"),
     "last record cut": lambda path: cut(path, 7),
     "bytes after the last record": lambda path: append(path, b"left over"),
-    "date 00.00.00": _setter("date", "00.00.00"),
-    "date in words": _setter("date", "yesterda"),
-    "time 26.00.99": _setter("time", "26.00.99"),
-    "time with colons": _setter("time", "22:30:05"),
-    "header size wrong": _setter("header_bytes", "4711"),
-    "version damaged": _setter("version", b"\xff       "),
-    "number of signals unreadable": _setter("signals", "    "),
-    "number of signals 0": _setter("signals", "0"),
-    "number of signals too large": _setter("signals", "9999"),
-    "record length unreadable": _setter("record_s", "long"),
-    "record length negative": _setter("record_s", "-1"),
-    "header cut": lambda path: path.write_bytes(path.read_bytes()[:300]) and None,
-    "reserved says discontinuous": _setter("reserved", "EDF+D"),
-    "patient in Latin-1": _setter("patient", "M\xfcller".encode("latin-1")),
-    "label in UTF-8": _setter("label", "1 Imp\xe9dance".encode(), 0),
-    "label in Latin-1": _setter("label", "1 Imp\xe9dance".encode("latin-1"), 0),
-    "unit with micro sign": _setter("unit", b"\xb5V", 0),
-    "decimal comma": _setter("pmax", "200,5", 0),
-    "physical range inverted": _setter("pmin", "500", 0),
-    "physical range zero": lambda path: (
-        [set_field(path, f, "10", 0) for f in ("pmin", "pmax")] and None
-    ),
-    "physical limit not a number": _setter("pmax", "nan", 0),
-    "physical limit infinite": _setter("pmax", "1e999", 0),
-    "digital range zero": lambda path: (
-        [set_field(path, f, "7", 0) for f in ("dmin", "dmax")] and None
-    ),
-    "digital limits beyond 16 bits": lambda path: (
-        [set_field(path, f, v, 0) for f, v in (("dmin", "-72984"), ("dmax", "50277"))] and None
-    ),
-    "samples per record unreadable": _setter("samples", "x", 0),
+    "date 00.00.00": _overwrite(date="00.00.00"),
+    "date in words": _overwrite(date="yesterda"),
+    "time 26.00.99": _overwrite(time="26.00.99"),
+    "time with colons": _overwrite(time="22:30:05"),
+    "header size wrong": _overwrite(header_bytes="4711"),
+    "version damaged": _overwrite(version=b"\xff       "),
+    "number of signals unreadable": _overwrite(signals="    "),
+    "number of signals 0": _overwrite(signals="0"),
+    "number of signals too large": _overwrite(signals="9999"),
+    "record length unreadable": _overwrite(record_s="long"),
+    "record length negative": _overwrite(record_s="-1"),
+    "header cut": _keep(300),
+    "reserved says discontinuous": _overwrite(reserved="EDF+D"),
+    "patient in Latin-1": _overwrite(patient="M\xfcller".encode("latin-1")),
+    "label in UTF-8": _overwrite(0, label="1 Imp\xe9dance".encode()),
+    "label in Latin-1": _overwrite(0, label="1 Imp\xe9dance".encode("latin-1")),
+    "unit with micro sign": _overwrite(0, unit=b"\xb5V"),
+    "decimal comma": _overwrite(0, pmax="200,5"),
+    "physical range inverted": _overwrite(0, pmin="500"),
+    "physical range zero": _overwrite(0, pmin="10", pmax="10"),
+    "physical limit not a number": _overwrite(0, pmax="nan"),
+    "physical limit infinite": _overwrite(0, pmax="1e999"),
+    "digital range zero": _overwrite(0, dmin="7", dmax="7"),
+    "digital limits beyond 16 bits": _overwrite(0, dmin="-72984", dmax="50277"),
+    "samples per record unreadable": _overwrite(0, samples="x"),
 }
 
 
-def _head(
-    label: str, unit: str, low: str, high: str, digital: tuple[int, int], prefilter: str, count: int
-) -> tuple[str, ...]:
-    """Return the ten fields of one signal."""
-    first, last = map(str, digital)
-    return (label, "AgAgCl", unit, low, high, first, last, prefilter, str(count), "")
+@dataclass(frozen=True)
+class _Column:
+    """The ten header fields of one signal, and its bytes (n_records, bytes)."""
+
+    head: tuple[str, ...]
+    content: np.ndarray
+
+
+def _fixed(
+    start: datetime, bdf: bool, patient: str, recording: str, reserved: str, told: tuple[str, ...]
+) -> bytes:
+    """Return the first 256 bytes; `told` are the numbers of records, their length, the signals."""
+    version = b"\xffBIOSEMI" if bdf else "0"
+    clock = (f"{start:%d.%m.%y}", f"{start:%H.%M.%S}")
+    size = str(256 * (1 + int(told[-1])))
+    values = (version, patient, recording, *clock, size, reserved, *told)
+    return b"".join(_bytes(x, width) for x, (_, width) in zip(values, FIXED.values(), strict=True))
+
+
+def _signal(
+    label: str,
+    unit: str,
+    samples: np.ndarray,
+    limits: tuple[float, float],
+    digital: tuple[int, int] | None,
+    prefilter: str,
+    bits: int,
+) -> _Column:
+    """Return the column of one signal from its physical samples (n_records, samples)."""
+    low, high = map(_number, limits)
+    first, last = digital or _held(bits)
+    gain = (last - first) / (float(high) - float(low))
+    stored = np.clip(np.rint((samples - float(low)) * gain + first), first, last).astype("<i4")
+    count = str(samples.shape[1])
+    head = (label, "AgAgCl", unit, low, high, str(first), str(last), prefilter, count, "")
+    kept = stored.view(np.uint8).reshape(*stored.shape, 4)[..., : bits // 8]
+    return _Column(head, kept.reshape(len(stored), -1))
+
+
+def _held(bits: int) -> tuple[int, int]:
+    """Return the smallest and the largest integer of a sample."""
+    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
 
 def _bytes(value: str | bytes, width: int) -> bytes:
@@ -234,12 +248,13 @@ def _bytes(value: str | bytes, width: int) -> bytes:
 
 def _whole(count: Fraction) -> int:
     """Return the samples of a data record, which must be a whole number."""
-    if count.denominator != 1 or count < 1:
-        raise ValueError(f"{count} samples in a data record")
-    return int(count)
+    whole = round(count)
+    if whole < 1 or abs(count - whole) > 1e-6:
+        raise ValueError(f"{float(count)} samples in a data record")
+    return whole
 
 
-def _field(value: float) -> str:
+def _number(value: float) -> str:
     """Return a number in at most eight characters."""
     return next(text for n in range(8, 0, -1) if len(text := f"{value:.{n}g}") <= 8)
 
@@ -250,45 +265,28 @@ def _around(samples: np.ndarray) -> tuple[float, float]:
     return -float(peak), float(peak)
 
 
-def _quantise(x: np.ndarray, low: float, high: float, digital: tuple[int, int]) -> np.ndarray:
-    """Return the integers closest to physical values."""
-    first, last = digital
-    return np.clip(np.rint((x - low) * (last - first) / (high - low) + first), first, last).astype(
-        "<i4"
-    )
-
-
-def _pack(values: np.ndarray, n_records: int, bdf: bool) -> np.ndarray:
-    """Return the bytes (n_records, bytes) of one signal."""
-    if not bdf:
-        return values.astype("<i2").reshape(n_records, -1).view(np.uint8)
-    return np.ascontiguousarray(values.view(np.uint8).reshape(-1, 4)[:, :3]).reshape(n_records, -1)
-
-
-def _tal_columns(
-    onsets_s: Sequence[float],
-    annotations: Sequence[Mark],
-    first_s: float,
-    n_channels: int,
-    item: int,
-) -> list[np.ndarray]:
-    """Return the bytes (n_records, bytes) of each annotation channel."""
-    texts = [[b""] * len(onsets_s) for _ in range(n_channels)]
-    texts[0] = [b"+%s\x14\x14\x00" % _decimal(onset + first_s) for onset in onsets_s]
-    for place, (onset_s, duration_s, text) in enumerate(
-        sorted(annotations, key=lambda mark: mark[0])
-    ):
+def _annotations(
+    onsets_s: Sequence[float], marks: Sequence[Mark], first_s: float, n_channels: int, bits: int
+) -> list[_Column]:
+    """Return the annotation channels: time-keeping marks, and each text in the record it is in."""
+    rows = [[b""] * len(onsets_s) for _ in range(n_channels)]
+    rows[0] = [b"+%s\x14\x14\x00" % _decimal(onset_s + first_s) for onset_s in onsets_s]
+    for place, (onset_s, duration_s, text) in enumerate(sorted(marks, key=lambda mark: mark[0])):
         record = max(int(np.searchsorted(onsets_s, onset_s, "right")) - 1, 0)
-        duration = b"" if duration_s is None else b"\x15" + _decimal(duration_s)
         sign = b"+" if onset_s + first_s >= 0 else b""
+        duration = b"" if duration_s is None else b"\x15" + _decimal(duration_s)
         tal = sign + _decimal(onset_s + first_s) + duration + b"\x14" + text.encode() + b"\x14\x00"
-        texts[place % n_channels][record] += tal
-    columns = []
-    for rows in texts:
-        width = max(map(len, rows))
-        width += -width % item or item
-        columns.append(np.frombuffer(b"".join(row.ljust(width, b"\x00") for row in rows), np.uint8))
-    return [column.reshape(len(onsets_s), -1) for column in columns]
+        rows[place % n_channels][record] += tal
+    return [_annotation_column(row, bits) for row in rows]
+
+
+def _annotation_column(row: list[bytes], bits: int) -> _Column:
+    """Return one annotation channel, as wide as its longest record needs."""
+    count = max(-(-max(map(len, row)) // (bits // 8)), 1)
+    label = "EDF Annotations" if bits == 16 else "BDF Annotations"
+    head = (label, "", "", "-1", "1", *map(str, _held(bits)), "", str(count), "")
+    content = b"".join(text.ljust(count * bits // 8, b"\x00") for text in row)
+    return _Column(head, np.frombuffer(content, np.uint8).reshape(len(row), -1))
 
 
 def _decimal(seconds: float) -> bytes:

@@ -160,9 +160,10 @@ def test_weights_of_the_tree_and_files_of_ours_are_loaded(cache: Path) -> None:
     torch.manual_seed(0)
     model = models.create("sleepgpt", width=12, n_heads=2, n_layers=1, n_positions=8)
     save_weights(weights.FOLDER / "t.safetensors", model, {"nights": 3})
-    for name in ("tree", weights.FOLDER / "t.safetensors"):
+    for name, licence in (("tree", "MIT"), (weights.FOLDER / "t.safetensors", None)):
         loaded, card = weights.load(name)
-        assert card == {"nights": 3}
+        assert card["nights"] == 3
+        assert card.get("licence") == licence
         assert torch.equal(loaded.tokens.weight, model.tokens.weight)
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from engine.checkpoint import read_foreign
 from models import published
 from models.sleepgpt import StageLanguageModel
-from staging.decoders import Settings, greedy
-from staging.prior import StagePrior
+from nights.hypnogram import Hypnogram
+from staging.correct import correct
 from tests.parity.recipes import Arrays, Meta, published_file, weights
 
 
@@ -30,8 +31,7 @@ def run(meta: Meta, arrays: Arrays) -> Arrays:
         decoded = _corrected(model, meta["notes"], arrays)
     else:
         path = published_file("sleepgpt", meta["checkpoint"])
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        model = published.load("sleepgpt", stored["state_dict"], **heads)
+        model = published.load("sleepgpt", read_foreign(path), **heads)
         tensors = _trained(model, meta["outputs"], arrays)
         decoded = _corrected_nights(model, meta["outputs"], arrays)
     return {name: tensor.numpy() for name, tensor in tensors.items()} | decoded
@@ -86,36 +86,36 @@ def _trained(
 def _corrected(model: StageLanguageModel, notes: dict[str, str], arrays: Arrays) -> Arrays:
     """Corrections of the fixture with filled weights."""
     rule = r"ngram=(\d+), min_len=(\d+), lm_weight=([\d.]+)"
-    context, free, weight = _numbers(rule, notes["corrected_from_log_probs"])
+    context, min_len, weight = _numbers(rule, notes["corrected_from_log_probs"])
     evidence = {
         "corrected_from_log_probs": np.log(arrays["probs"]),
         "corrected_from_probs_as_logits": arrays["probs"],
     }
     return {
-        name: corrected(model, logits, context, free, weight)[None]
+        name: _greedy(model, logits, context, min_len, weight)[None]
         for name, logits in evidence.items()
     }
 
 
 def _corrected_nights(model: StageLanguageModel, told: dict[str, str], arrays: Arrays) -> Arrays:
     """Corrections of real nights; their names hold night, weight and context."""
-    (free,) = _numbers(r"min_len (\d+)", told["corrected_i_alphaA_ngramN"])
+    (min_len,) = _numbers(r"min_len (\d+)", told["corrected_i_alphaA_ngramN"])
     outputs = {}
     for name in (name for name in arrays if name.startswith("corrected_")):
         parts = re.fullmatch(r"corrected_(\d+)_(probs_as_logits_)?alpha([\d.]+)_ngram(\d+)", name)
         proba = arrays[f"probs_{parts[1]}"]
         logits = proba if parts[2] else np.log(proba)
-        outputs[name] = corrected(model, logits, int(parts[4]), free, float(parts[3]))
+        outputs[name] = _greedy(model, logits, int(parts[4]), min_len, float(parts[3]))
     return outputs
 
 
-def corrected(
-    model: StageLanguageModel, logits: np.ndarray, context: int, free: int, weight: float
+def _greedy(
+    model: StageLanguageModel, logits: np.ndarray, context: int, min_len: int, weight: float
 ) -> np.ndarray:
-    """Correct one night greedily, the way the house does."""
-    evidence = F.log_softmax(torch.from_numpy(logits), dim=-1).numpy()
-    (night,) = greedy([evidence], StagePrior(model), Settings(weight, context, free))
-    return night.stages.astype(np.int64)
+    """Correct a night of logits (E, 5) by the published rule."""
+    night = Hypnogram.from_proba(torch.from_numpy(logits).softmax(dim=-1).numpy())
+    corrected = correct(night, model, weight=weight, context=context, min_len=min_len)
+    return corrected.stages.astype(np.int64)
 
 
 def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import torch
 
+from engine.checkpoint import read_foreign
 from models import published
 from tests.parity.recipes import Arrays, Meta, draw, published_file, weights
 
@@ -82,8 +83,7 @@ def _trained(meta: Meta, arrays: Arrays) -> dict[str, torch.Tensor]:
     outputs = {}
     for entry in meta["checkpoint"]:
         path = published_file("sleepgpt", entry)
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        model = published.load("tinysleepnet-cnn", stored, **_options(meta))
+        model = published.load("tinysleepnet-cnn", read_foreign(path), **_options(meta))
         output = model({"FpzCz": torch.from_numpy(noise)[:, None]}, {})
         folder = PurePosixPath(entry["path"]).parent.name
         key = folder if folder.startswith("fold_") else "best"

@@ -1,0 +1,471 @@
+"""Figures of a night: hypnogram, hypnodensity, spectrogram, confidence, signals, matrices.
+
+Everything is drawn with Matplotlib's objects (no pyplot, no global state), so figures can be made
+in any thread. What has one value per epoch is one image of a night, not a thousand rectangles.
+Every time axis is in hours from the first sample of the recording.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from datetime import timedelta
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
+
+from evaluation.traces import Trace, spectrogram
+from nights.atomic import write_bytes
+from nights.hypnogram import Hypnogram
+from nights.stages import EPOCH_S
+
+# One colour per stage everywhere: warm for wake, red for REM, a blue that darkens with depth. The
+# steps in lightness keep them apart for red-green and blue-yellow blindness (held by a test).
+COLOURS = {
+    "W": "#f2b84b",
+    "R": "#c4304f",
+    "N1": "#b5d9ee",
+    "N2": "#5b9bd0",
+    "N3": "#1c3f78",
+    "L": "#5b9bd0",
+    "D": "#1c3f78",
+}
+TOP_TO_BOTTOM = ("W", "R", "N1", "N2", "N3", "L", "D")  # AASM manual: W, R, N1, N2, N3 downwards
+INK, FAINT, CHANGED = "#2b2f36", "#9aa1ab", "#111111"
+STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
+    "font.size": 9,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.8,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "svg.fonttype": "none",  # text stays text: small files that can be searched
+    "svg.hashsalt": "nightstack",  # the same night gives the same bytes
+}
+DOUBT = LinearSegmentedColormap.from_list("doubt", ["#3b0f4d", "#8a4a97", "#d9bfe0", "#ffffff"])
+
+
+def night_figure(
+    hypnogram: Hypnogram,
+    *,
+    raw: Hypnogram | None = None,
+    reference: Hypnogram | None = None,
+    eeg: Trace | None = None,
+) -> Figure:
+    """Compose the picture of a night; panels without data are left out.
+
+    Parameters
+    ----------
+    hypnogram : Hypnogram
+        The result; its hypnodensity gives two more panels.
+    raw : Hypnogram or None
+        The same night before correction: drawn below, every changed epoch marked.
+    reference : Hypnogram or None
+        Another scoring of the night, on the same epochs.
+    eeg : Trace or None
+        One EEG for the spectrogram, with as many epochs as the hypnogram.
+
+    Raises
+    ------
+    ValueError
+        If the pieces differ in their number of epochs.
+    """
+    _check_lengths(hypnogram, raw, reference, eeg)
+    rows = _rows(hypnogram, raw, reference, eeg)
+    heights = [row[1] for row in rows]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(11, 0.9 + 1.12 * sum(heights)), facecolor="white")
+        grid = figure.add_gridspec(
+            len(rows), 1, height_ratios=heights, hspace=0.14, **_margins(sum(heights))
+        )
+        first: Axes | None = None
+        for place, (draw, _, arguments) in enumerate(rows):
+            axes = figure.add_subplot(grid[place], sharex=first)
+            first = first or axes
+            draw(axes, *arguments)
+            axes.tick_params(axis="x", labelbottom=place == len(rows) - 1)
+        _name_lights(figure.axes[0], hypnogram)
+        time_axis(axes, hypnogram)
+    return figure
+
+
+def _rows(hypnogram, raw, reference, eeg) -> list[tuple]:  # type: ignore[no-untyped-def]
+    """List the panels from top to bottom: (drawing function, height, its arguments)."""
+    label = "Stage" if raw is None else "Corrected"
+    rows: list[tuple] = [(draw_hypnogram, 1.5, (hypnogram, label))]
+    if raw is not None:
+        rows += [(draw_changes, 0.16, (raw, hypnogram)), (draw_hypnogram, 1.0, (raw, "Stager"))]
+    if reference is not None:
+        rows.append((draw_hypnogram, 1.0, (reference, "Reference")))
+    if hypnogram.proba is not None:
+        rows.append((draw_hypnodensity, 1.1, (hypnogram,)))
+        rows.append((draw_confidence, 0.16, (hypnogram,)))
+    if eeg is not None:
+        rows.append((draw_spectrogram, 1.3, (eeg, hypnogram)))
+    return rows
+
+
+def _margins(height: float) -> dict[str, float]:
+    """Return the margins as shares of the figure, for a fixed space in inches."""
+    inches = 0.9 + 1.12 * height
+    return {"left": 0.075, "right": 0.91, "bottom": 0.5 / inches, "top": 1 - 0.3 / inches}
+
+
+def _check_lengths(hypnogram: Hypnogram, *others: Hypnogram | Trace | None) -> None:
+    """Refuse pieces of another length, naming both."""
+    for other in others:
+        if other is None:
+            continue
+        epochs = other.n_epochs if isinstance(other, Hypnogram) else len(other.samples)
+        if epochs != hypnogram.n_epochs:
+            raise ValueError(f"a figure of {hypnogram.n_epochs} epochs was given one of {epochs}")
+
+
+# ------------------------------------------------------------------------------------- panels
+
+
+def draw_hypnogram(axes: Axes, hypnogram: Hypnogram, label: str = "Stage") -> None:
+    """Draw stages as coloured steps, REM as a thick bar, unscored epochs hatched, lights marked."""
+    order = [name for name in TOP_TO_BOTTOM if name in hypnogram.classes]
+    level = [order.index(name) for name in hypnogram.classes]
+    edges = _edges_h(hypnogram)
+    runs = [run for run in hypnogram.runs() if run[2] >= 0]
+    steps = [
+        [(edges[f2], level[s1]), (edges[f2], level[s2])]
+        for (f1, n1, s1), (f2, _, s2) in zip(runs, runs[1:], strict=False)
+        if f1 + n1 == f2
+    ]
+    _draw_pieces(axes, steps, FAINT, width=0.7)
+    for stage, name in enumerate(hypnogram.classes):
+        bars = [[(edges[f], level[s]), (edges[f + n], level[s])] for f, n, s in runs if s == stage]
+        _draw_pieces(axes, bars, COLOURS[name], width=4.5 if name == "R" else 2.8)
+    axes.set_yticks(range(len(order)), order)
+    axes.set_ylim(len(order) - 0.45, -0.55)
+    axes.grid(axis="y", color="#e8eaee", linewidth=0.6)
+    _frame(axes, hypnogram, label)
+    _hatch_unscored(axes, hypnogram)
+    _mark_lights(axes, hypnogram)
+
+
+def draw_changes(axes: Axes, raw: Hypnogram, corrected: Hypnogram) -> None:
+    """Draw one strip with a mark at every epoch whose stage the correction changed."""
+    marks = np.where(changed(raw, corrected), 1.0, np.nan)[None]
+    black = LinearSegmentedColormap.from_list("changed", [CHANGED, CHANGED])
+    _strip(axes, corrected, marks, cmap=black, vmin=0, vmax=1)
+    axes.set_ylabel("Changed", rotation=0, ha="right", va="center")
+    _say_right(axes, f"{np.nansum(marks):.0f} epochs")
+
+
+def draw_hypnodensity(axes: Axes, hypnogram: Hypnogram) -> None:
+    """Draw the probability of every stage, stacked with wake on top, in the stage colours."""
+    image = hypnodensity_image(hypnogram)
+    axes.imshow(image, extent=_extent(hypnogram, 0, 1), aspect="auto", interpolation="none")
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    _frame(axes, hypnogram, "Probability")
+    order = [name for name in TOP_TO_BOTTOM if name in hypnogram.classes]
+    for place, name in enumerate(order):
+        height = 0.9 - 0.8 * place / max(len(order) - 1, 1)
+        box: dict[str, Any] = {
+            "boxstyle": "square,pad=0.35",
+            "facecolor": COLOURS[name],
+            "edgecolor": FAINT,
+        }
+        where: dict[str, Any] = {"transform": axes.transAxes, "va": "center", "fontsize": 5}
+        axes.text(1.012, height, " ", bbox=box | {"linewidth": 0.4}, **where)
+        axes.text(1.03, height, name, **(where | {"fontsize": 8}))
+    _hatch_unscored(axes, hypnogram)
+
+
+def draw_confidence(axes: Axes, hypnogram: Hypnogram) -> None:
+    """Draw one strip: the probability of the stage given, white where sure, dark where not."""
+    _strip(axes, hypnogram, confidence(hypnogram)[None], cmap=DOUBT, vmin=0.3, vmax=1.0)
+    axes.set_ylabel("Doubt", rotation=0, ha="right", va="center")
+    _say_right(axes, f"mean {np.nanmean(confidence(hypnogram)):.2f}" if hypnogram.n_epochs else "")
+
+
+def draw_spectrogram(axes: Axes, eeg: Trace, hypnogram: Hypnogram) -> None:
+    """Draw the spectrogram of one EEG, 0 to 30 Hz in dB, limits robust against artefacts."""
+    frequency, power_db = spectrogram(eeg)
+    known = power_db[np.isfinite(power_db)]
+    low, high = np.percentile(known, [2, 98]) if known.size else (0.0, 1.0)
+    image = axes.imshow(
+        np.ma.masked_invalid(power_db),
+        extent=_extent(hypnogram, 0, frequency[-1]),
+        origin="lower",
+        aspect="auto",
+        interpolation="none",
+        cmap=matplotlib.colormaps["magma"].with_extremes(bad="#d5d8dd"),
+        vmin=low,
+        vmax=high,
+    )
+    axes.set_yticks([0, 10, 20, 30])
+    _frame(axes, hypnogram, "Hz")
+    name = axes.text(0.006, 0.95, eeg.name, parse_math=False, color="white", fontsize=8)
+    name.set(transform=axes.transAxes, va="top", fontweight="bold")
+    colourbar = axes.inset_axes((1.012, 0.05, 0.01, 0.9))
+    axes.figure.colorbar(image, cax=colourbar)
+    colourbar.tick_params(labelsize=7, length=2)
+    colourbar.set_ylabel(f"dB ({_shown(eeg.unit)}²/Hz)", fontsize=7)
+
+
+def draw_signals(
+    axes: Axes, traces: Sequence[Trace], epoch: int, *, context_s: float = 15.0
+) -> None:
+    """Draw several signals around one epoch, each with a scale bar of its own.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    traces : sequence of Trace
+        Signals of the whole night, top to bottom.
+    epoch : int
+        The epoch to show, counted from 0.
+    context_s : float
+        Seconds shown before and after it, shaded.
+    """
+    for place, trace in enumerate(traces):
+        time, samples = trace.around(epoch, context_s)
+        centre, bar = _scale(samples)
+        height = np.clip((samples - centre) / (4 * bar), -0.75, 0.75) - place
+        axes.plot(time, height, color=INK, linewidth=0.55)
+        bar_s = EPOCH_S + 1.01 * context_s + 0.2
+        axes.plot([bar_s] * 2, [-place - 0.125, -place + 0.125], color=INK, lw=1.6, clip_on=False)
+        text = f" {bar:g} {_shown(trace.unit)}"
+        axes.text(bar_s, -place, text, va="center", fontsize=7.5, parse_math=False)
+    for edges in ((-context_s, 0), (EPOCH_S, EPOCH_S + context_s)):
+        axes.axvspan(*edges, color="#eef0f3", zorder=0, linewidth=0)
+    axes.set_yticks([-place for place in range(len(traces))], [_short(t.name) for t in traces])
+    for tick in axes.get_yticklabels():
+        tick.set_parse_math(False)
+    axes.set_xlim(-context_s, EPOCH_S + context_s)
+    axes.set_ylim(-len(traces) + 0.3, 0.7)
+    axes.set_xticks(np.arange(-context_s, EPOCH_S + context_s + 1, 5))
+    axes.grid(axis="x", color="#dfe2e7", linewidth=0.5)
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.set_xlabel("Seconds from the start of the epoch")
+
+
+def epoch_figure(traces: Sequence[Trace], epoch: int, *, context_s: float = 15.0) -> Figure:
+    """Return a figure of the signals around one epoch (see `draw_signals`)."""
+    with matplotlib.rc_context(STYLE):
+        inches = 0.6 + 0.55 * len(traces)
+        figure = Figure(figsize=(11, inches), facecolor="white")
+        axes = figure.add_axes((0.09, 0.45 / inches, 0.85, 1 - 0.5 / inches))
+        draw_signals(axes, traces, epoch, context_s=context_s)
+    return figure
+
+
+def matrix_figure(
+    matrix: np.ndarray, classes: Sequence[str], *, rows: str, columns: str, title: str = ""
+) -> Figure:
+    """Return a heat map of a square matrix (K, K), shaded by the share of its row.
+
+    Serves the confusion of two scorings (`rows="Reference"`, `columns="Result"`) and the stage
+    transitions of a night (`rows="From"`, `columns="To"`). Each cell shows its count and share.
+    """
+    matrix = np.asarray(matrix, dtype=np.float64)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-12)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.4, 4.1), facecolor="white")
+        axes = figure.add_axes((0.17, 0.14, 0.8, 0.74))
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for row, column in np.ndindex(*matrix.shape):
+            text = f"{matrix[row, column]:g}\n{100 * share[row, column]:.0f} %"
+            colour = "white" if share[row, column] > 0.55 else INK
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+        axes.set_xticks(range(len(classes)), classes)
+        axes.set_yticks(range(len(classes)), classes)
+        axes.set(xlabel=columns, ylabel=rows, title=title)
+        axes.tick_params(length=0)
+    return figure
+
+
+# ----------------------------------------------------------------------------- what is drawn
+
+
+def hypnodensity_image(hypnogram: Hypnogram, height: int = 96) -> np.ndarray:
+    """Return the stacked hypnodensity as an image (height, E, 3) of 0..1, wake on top.
+
+    Each pixel mixes the colours of the stages it covers by the share it covers, so that small
+    probabilities are seen; unscored epochs are white.
+    """
+    if hypnogram.proba is None:
+        raise ValueError("this hypnogram has no hypnodensity to draw")
+    order = [hypnogram.classes.index(name) for name in TOP_TO_BOTTOM if name in hypnogram.classes]
+    edges = np.cumsum(hypnogram.proba[:, order], axis=1)  # (E, K) lower edge of each stage
+    top = np.concatenate([np.zeros((len(edges), 1)), edges[:, :-1]], axis=1)
+    pixel = np.arange(height)[:, None, None] / height
+    covered = np.minimum(edges, pixel + 1 / height) - np.maximum(top, pixel)  # (height, E, K)
+    colours = np.array([to_rgb(COLOURS[hypnogram.classes[k]]) for k in order])
+    image = np.clip(covered * height, 0, 1) @ colours
+    image[:, ~np.isfinite(hypnogram.proba).all(axis=1)] = 1.0
+    return np.clip(image, 0, 1)
+
+
+def confidence(hypnogram: Hypnogram) -> np.ndarray:
+    """Return the probability (E,) of the stage given; NaN where unscored or without one."""
+    if hypnogram.proba is None:
+        return np.full(hypnogram.n_epochs, np.nan)
+    chosen = np.maximum(hypnogram.stages, 0).astype(np.intp)
+    given = hypnogram.proba[np.arange(hypnogram.n_epochs), chosen].astype(np.float64)
+    return np.where(hypnogram.scored, given, np.nan)
+
+
+def changed(raw: Hypnogram, corrected: Hypnogram) -> np.ndarray:
+    """Return a bool array (E,): True where the two give different stages."""
+    return raw.stages != corrected.stages
+
+
+# ------------------------------------------------------------------------------------- output
+
+
+def save_figure(figure: Figure, path: Path, *, dpi: int = 150) -> None:
+    """Write a figure as PNG, SVG or PDF, chosen by the suffix of `path`."""
+    write_bytes(path, encode(figure, path.suffix.lstrip(".").lower(), dpi=dpi))
+
+
+def encode(figure: Figure, kind: str, *, dpi: int = 150) -> bytes:
+    """Return a figure as the bytes of a `png`, `svg` or `pdf` file, the same for the same night."""
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+    if kind not in undated:
+        raise ValueError(f"figures are written as {', '.join(undated)}, not {kind!r}")
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=undated[kind])
+    return buffer.getvalue()
+
+
+def small_png(figure: Figure, *, dpi: int = 110, colours: int = 16) -> bytes:
+    """Return a line drawing as a PNG of few colours, about a fifth of the size of a full one."""
+    from PIL import Image
+
+    full = Image.open(io.BytesIO(encode(figure, "png", dpi=dpi))).convert("RGB")
+    buffer = io.BytesIO()
+    full.quantize(colours).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+# -------------------------------------------------------------------------------------- parts
+
+
+def time_axis(axes: Axes, hypnogram: Hypnogram) -> None:
+    """Label the time axis: clock time at whole hours when the start is known, else hours."""
+    first, last = _edges_h(hypnogram)[[0, -1]]
+    step = _tick_step_h(last - first)
+    if hypnogram.start is None:
+        axes.set_xticks(np.arange(ceil(first / step) * step, last + 1e-9, step))
+        axes.set_xlabel("Hours from the start of the recording")
+        return
+    begin = hypnogram.start
+    midnight = begin.replace(hour=0, minute=0, second=0, microsecond=0)
+    offset = first - (begin - midnight).total_seconds() / 3600  # hours of the axis at midnight
+    ticks = np.arange(ceil((first - offset) / step) * step, last - offset + 1e-9, step)
+    clock = [(midnight + timedelta(hours=float(tick))).strftime("%H:%M") for tick in ticks]
+    axes.set_xticks(ticks + offset, clock)
+    axes.set_xlabel("Clock time")
+
+
+def _tick_step_h(hours: float) -> float:
+    """Return the distance between ticks that gives at most about a dozen of them."""
+    return next((step for step in (0.05, 0.1, 0.25, 0.5, 1.0, 2.0) if hours / step <= 14), 4.0)
+
+
+def _edges_h(hypnogram: Hypnogram) -> np.ndarray:
+    """Return the E + 1 edges of the epochs in hours from the first sample of the recording."""
+    return (hypnogram.onset_s + hypnogram.epoch_s * np.arange(hypnogram.n_epochs + 1)) / 3600
+
+
+def _extent(hypnogram: Hypnogram, low: float, high: float) -> tuple[float, float, float, float]:
+    """Return where an image with one column per epoch lies on the axes."""
+    first, last = _edges_h(hypnogram)[[0, -1]]
+    return float(first), float(last), float(low), float(high)
+
+
+def _frame(axes: Axes, hypnogram: Hypnogram, label: str) -> None:
+    """Set the time limits, the label and the plain frame of a panel."""
+    first, last = _edges_h(hypnogram)[[0, -1]]
+    axes.set_xlim(first, max(last, first + 1e-6))
+    axes.set_ylabel(label)
+    axes.tick_params(length=2.5)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _strip(axes: Axes, hypnogram: Hypnogram, values: np.ndarray, **colours: Any) -> None:
+    """Draw values (1, E) as a thin strip of one image."""
+    extent = _extent(hypnogram, 0, 1)
+    axes.imshow(values, extent=extent, aspect="auto", interpolation="none", **colours)
+    _frame(axes, hypnogram, "")
+    axes.set_yticks([])
+    axes.spines[["top", "right"]].set_visible(True)
+
+
+def _say_right(axes: Axes, text: str) -> None:
+    """Write a short text to the right of a strip."""
+    axes.text(1.012, 0.5, text, transform=axes.transAxes, va="center", fontsize=8, color=INK)
+
+
+def _draw_pieces(axes: Axes, pieces: Sequence[Sequence], colour: str, *, width: float) -> None:
+    """Draw straight pieces ((x, y), (x, y)) of one look as a single broken line."""
+    gap = (np.nan, np.nan)
+    points = np.array([point for piece in pieces for point in (*piece, gap)]).reshape(-1, 2)
+    axes.plot(points[:, 0], points[:, 1], color=colour, linewidth=width, solid_capstyle="butt")
+
+
+def _hatch_unscored(axes: Axes, hypnogram: Hypnogram) -> None:
+    """Hatch the epochs without a stage over the whole height of the panel."""
+    edges = _edges_h(hypnogram)
+    for first, length, stage in hypnogram.runs():
+        if stage < 0:
+            span = (edges[first], edges[first + length])
+            axes.axvspan(*span, facecolor="#f4f5f7", edgecolor=FAINT, hatch="////", linewidth=0)
+
+
+def _mark_lights(axes: Axes, hypnogram: Hypnogram) -> None:
+    """Mark lights off and lights on, where known, by a dashed line."""
+    for seconds in (hypnogram.lights_off_s, hypnogram.lights_on_s):
+        if seconds is not None:
+            axes.axvline(seconds / 3600, color=INK, linestyle=(0, (4, 3)), linewidth=0.9, zorder=4)
+
+
+def _name_lights(axes: Axes, hypnogram: Hypnogram) -> None:
+    """Write above a panel which line is lights off and which is lights on."""
+    place: dict[str, Any] = {
+        "transform": axes.get_xaxis_transform(),
+        "ha": "center",
+        "va": "bottom",
+    }
+    names = {"lights off": hypnogram.lights_off_s, "lights on": hypnogram.lights_on_s}
+    for name, seconds in names.items():
+        if seconds is not None:
+            axes.text(seconds / 3600, 1.01, name, fontsize=7.5, color=INK, **place)
+
+
+def _scale(samples: np.ndarray) -> tuple[float, float]:
+    """Return the centre of a signal and a round bar length of about its robust half range."""
+    known = samples[np.isfinite(samples)]
+    if not known.size:
+        return 0.0, 1.0
+    low, centre, high = np.percentile(known, [1, 50, 99])
+    half = max(float(high - low) / 2, 1e-6)
+    decade = 10 ** np.floor(np.log10(half))
+    return float(centre), float(decade * max(m for m in (1, 2, 5) if m * decade <= half))
+
+
+def _short(name: str, longest: int = 12) -> str:
+    """Return a channel name that fits beside its trace."""
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def _shown(unit: str) -> str:
+    """Return a unit as it is printed: uV becomes the micro sign and V."""
+    return unit.replace("uV", "µV")

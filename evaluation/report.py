@@ -1,0 +1,358 @@
+"""The report of one night: a single HTML file that needs nothing else and prints well.
+
+Alarms stand first, then the picture, the numbers, what the correction changed, the epochs a person
+should look at, the channels and where everything came from. No script runs in it, nothing is
+loaded from elsewhere, and every text that came from a file is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import numpy as np
+
+from evaluation.alarm import SEVERITIES, Alarm, gravest_first
+from evaluation.plots import (
+    COLOURS,
+    changed,
+    confidence,
+    encode,
+    epoch_figure,
+    matrix_figure,
+    night_figure,
+    small_png,
+)
+from evaluation.statistics import in_bed, transition_matrix
+from evaluation.traces import Trace
+from nights.atomic import write_text
+from nights.hypnogram import Hypnogram
+
+__all__ = ["Alarm", "ChannelRow", "Comparison", "NightReport", "render", "write_report"]
+
+REVIEW_LISTED, REVIEW_DRAWN = 20, 6
+REVIEW_BYTES = 330_000  # for all drawn epochs together: the file stays below 1 MB
+VERDICTS = {
+    "": "No alarm. Nothing in this night or its signals broke a limit.",
+    "note": "No warning. The notes below say what to keep in mind.",
+    "warning": "Look before use: something in this night broke a limit.",
+    "distrust": "Do not trust this result before a person has looked at the signals.",
+}
+# What a reader looks for first, in everyday words; shown when the statistic is there.
+HEADLINES = {
+    "tst_min": "Total sleep time",
+    "se_percent": "Sleep efficiency",
+    "sol_min": "Sleep onset latency",
+    "waso_min": "Wake after sleep onset",
+    "rem_latency_min": "REM latency",
+    "awakenings_per_h": "Awakenings",
+}
+# Statistics `<stage>_<column>` are one table with a row for each stage.
+STAGE_COLUMNS = {
+    "min": "Minutes",
+    "percent": "% of sleep",
+    "latency_min": "Latency, min",
+    "bouts": "Bouts",
+    "bout_mean_min": "Mean bout, min",
+}
+PURPOSE = "For research. This is not a medical device and no basis for a diagnosis or a treatment."
+
+
+class Described(Protocol):
+    """What a statistic means: its unit and its definition in words."""
+
+    @property
+    def unit(self) -> str: ...  # noqa: D102
+
+    @property
+    def text(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class ChannelRow:
+    """One line of the channel decision: what was wanted, what was taken, how good it is."""
+
+    wanted: str
+    found: str
+    how: str = ""
+    referenced: bool | None = None
+    quality: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Another scoring of the same epochs, and how well the result agrees with it.
+
+    `confusion` (K, K) counts epochs: rows are the reference, columns the result.
+    """
+
+    reference: Hypnogram
+    metrics: Mapping[str, float]
+    confusion: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class NightReport:
+    """Everything a report shows, as plain data.
+
+    Parameters
+    ----------
+    name : str
+        Name of the recording: the stem of its file, never text from its header.
+    hypnogram : Hypnogram
+        The result.
+    raw : Hypnogram or None
+        The same night before correction; None when nothing was corrected.
+    alarms : tuple of Alarm
+        Shown first, the gravest on top.
+    statistics : mapping of str to float
+        Sleep statistics; NaN is shown as a dash.
+    definitions : mapping of str to object with `unit` and `text`
+        What each statistic means.
+    ranges : mapping of str to (float, float)
+        Where a statistic lay in nearly all nights that `ranges_source` names.
+    channels : tuple of ChannelRow
+        The channel decision.
+    eeg : Trace or None
+        The EEG of the spectrogram.
+    signals : tuple of Trace
+        Signals drawn around the epochs to review.
+    comparison : Comparison or None
+        A scoring of the same night to compare with.
+    provenance : mapping of str to str
+        Versions, hashes, weights, command: one line each.
+    simulated : tuple of str
+        Why this is not a result of a real night or of real weights; shown as a loud banner.
+    notes : tuple of str
+        Repairs of the file and other things to know.
+    """
+
+    name: str
+    hypnogram: Hypnogram
+    raw: Hypnogram | None = None
+    alarms: tuple[Alarm, ...] = ()
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    definitions: Mapping[str, Described] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    ranges_source: str = ""
+    channels: tuple[ChannelRow, ...] = ()
+    eeg: Trace | None = None
+    signals: tuple[Trace, ...] = ()
+    comparison: Comparison | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    simulated: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def write_report(report: NightReport, path: Path) -> None:
+    """Write the report as one HTML file, whole or not at all."""
+    write_text(path, render(report))
+
+
+def render(report: NightReport) -> str:
+    """Return the report as the text of one HTML page; the same report gives the same text."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # labels and names come from files: none may become markup
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "share": _share}
+    template = environment.get_template("report.html.j2")
+    return template.render(
+        report=report,
+        purpose=PURPOSE,
+        nan=math.nan,
+        colours=COLOURS,
+        alarms=gravest_first(report.alarms),
+        verdict=_verdict(report.alarms),
+        facts=_facts(report),
+        picture=_picture(report),
+        picture_text=describe(report.hypnogram),
+        matrices=_matrices(report),
+        headlines={words: name for name, words in HEADLINES.items() if name in report.statistics},
+        stage_columns=STAGE_COLUMNS,
+        stages=_stages(report),
+        overall=_overall(report),
+        changes=change_rows(report),
+        change_counts=_change_counts(report),
+        review=review_rows(report),
+    )
+
+
+# ---------------------------------------------------------------------------------- what is said
+
+
+def describe(hypnogram: Hypnogram) -> str:
+    """Return the hypnogram in one sentence, for those who cannot see the picture."""
+    scored = hypnogram.stages[hypnogram.scored]
+    if not scored.size:
+        return f"Hypnogram of {hypnogram.n_epochs} epochs, none of them scored."
+    shares = (
+        f"{name} {100 * np.mean(scored == code):.0f} %"
+        for code, name in enumerate(hypnogram.classes)
+    )
+    return f"Hypnogram of {hypnogram.n_epochs} epochs, {len(scored)} scored: {', '.join(shares)}."
+
+
+def change_rows(report: NightReport) -> list[dict[str, Any]]:
+    """List every epoch the correction changed: from what, to what, with what probabilities."""
+    raw, result = report.raw, report.hypnogram
+    if raw is None:
+        return []
+    rows = []
+    for epoch in np.flatnonzero(changed(raw, result)).tolist():
+        rows.append(
+            _epoch(result, epoch)
+            | {
+                "before": raw.names[epoch],
+                "after": result.names[epoch],
+                "before_proba": _proba(raw, epoch, int(raw.stages[epoch])),
+                "after_proba": _proba(result, epoch, int(result.stages[epoch])),
+            }
+        )
+    return rows
+
+
+def review_rows(report: NightReport) -> list[dict[str, Any]]:
+    """List the epochs to look at, the most doubtful first, the first of them with signals.
+
+    Doubt is one minus the probability of the stage given; equals stand in the order of the night.
+    """
+    result = report.hypnogram
+    sure = confidence(result)
+    order = np.argsort(np.where(np.isnan(sure), np.inf, sure), kind="stable")
+    order = order[np.isfinite(sure[order])][:REVIEW_LISTED]
+    rows: list[dict[str, Any]] = []
+    pictures = _review_pictures(report, order[:REVIEW_DRAWN].tolist())
+    for epoch in order.tolist():
+        ranked = sorted(enumerate(result.proba[epoch]), key=lambda pair: -pair[1])  # type: ignore[index]
+        row = _epoch(result, epoch) | {
+            "stage": result.names[epoch],
+            "before": report.raw.names[epoch] if report.raw is not None else "",
+            "probabilities": [(result.classes[code], float(p)) for code, p in ranked if p >= 0.005],
+            "picture": pictures.get(epoch, ""),
+        }
+        rows.append(row)
+    return rows
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a number as a reader wants it: whole when it is, a dash when there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if float(value).is_integer() and abs(value) < 1e9:
+        return f"{int(value)}"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:.1f}"
+    return f"{value:.{digits}g}"
+
+
+# -------------------------------------------------------------------------------------- pieces
+
+
+def _share(value: float) -> str:
+    """Return a probability as a percentage, a dash when there is none."""
+    return "–" if not math.isfinite(value) else f"{100 * value:.0f} %"
+
+
+def _verdict(alarms: tuple[Alarm, ...]) -> tuple[str, str]:
+    """Return the gravest severity among the alarms and the sentence that goes with it."""
+    worst = max((SEVERITIES.index(alarm.severity) for alarm in alarms), default=-1)
+    severity = SEVERITIES[worst] if worst >= 0 else ""
+    return severity, VERDICTS[severity]
+
+
+def _facts(report: NightReport) -> list[tuple[str, str]]:
+    """Return what the head of the page says about the recording (clock time, never the date)."""
+    night = report.hypnogram
+    hours, minutes = divmod(round(night.n_epochs * night.epoch_s / 60), 60)
+    unscored = night.n_epochs - int(night.scored.sum())
+    start = "unknown" if night.start is None else f"{night.start:%H:%M:%S}"
+    return [
+        ("Starts at", start),
+        ("Length", f"{hours} h {minutes:02d} min, {night.n_epochs} epochs of {night.epoch_s:g} s"),
+        ("Unscored", f"{unscored} epochs"),
+        ("Scored by", night.scorer or "not said"),
+    ]
+
+
+def _picture(report: NightReport) -> str:
+    """Return the figure of the night as the address of an image inside the page."""
+    reference = report.comparison.reference if report.comparison else None
+    figure = night_figure(report.hypnogram, raw=report.raw, reference=reference, eeg=report.eeg)
+    return _svg_address(encode(figure, "svg"))
+
+
+def _review_pictures(report: NightReport, epochs: list[int]) -> dict[int, str]:
+    """Draw the signals around epochs, in order, as long as they fit into `REVIEW_BYTES`."""
+    pictures: dict[int, str] = {}
+    room = REVIEW_BYTES
+    for epoch in epochs if report.signals else []:
+        png = base64.b64encode(small_png(epoch_figure(report.signals, epoch))).decode()
+        room -= len(png)
+        if room < 0:
+            break
+        pictures[epoch] = f"data:image/png;base64,{png}"
+    return pictures
+
+
+def _matrices(report: NightReport) -> list[tuple[str, str]]:
+    """Return (caption, image) of the stage transitions and of the confusion with a reference."""
+    night = report.hypnogram
+    counts, _ = transition_matrix(in_bed(night))
+    figure = matrix_figure(counts, night.classes, rows="From", columns="To")
+    caption = "Which stage followed which: count, and share of the stage it came from"
+    pictures = [(caption, _svg_address(encode(figure, "svg")))]
+    if report.comparison is not None:
+        confusion = report.comparison.confusion
+        figure = matrix_figure(confusion, night.classes, rows="Reference", columns="Result")
+        caption = "Result against the reference: epochs, and share of the stage in the reference"
+        pictures.append((caption, _svg_address(encode(figure, "svg"))))
+    return pictures
+
+
+def _stages(report: NightReport) -> list[str]:
+    """Return the stages that have statistics of their own, as they are named there."""
+    return [name.removesuffix("_bouts") for name in report.statistics if name.endswith("_bouts")]
+
+
+def _overall(report: NightReport) -> dict[str, float]:
+    """Return the statistics that are not of one stage."""
+    of_stages = {f"{stage}_{column}" for stage in _stages(report) for column in STAGE_COLUMNS}
+    return {name: x for name, x in report.statistics.items() if name not in of_stages}
+
+
+def _svg_address(svg: bytes) -> str:
+    """Return an SVG as a data address; as an image it can neither run scripts nor clash in ids."""
+    return "data:image/svg+xml," + quote(svg, safe=" /:=,;@!$()*+?")
+
+
+def _change_counts(report: NightReport) -> list[tuple[str, int]]:
+    """Count the changes by kind, the most frequent first."""
+    counts = Counter(f"{row['before']} → {row['after']}" for row in change_rows(report))
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _epoch(hypnogram: Hypnogram, epoch: int) -> dict[str, Any]:
+    """Return number (from 1, as scoring programs count) and clock time of an epoch."""
+    clock = hypnogram.clock(epoch)
+    seconds = int(hypnogram.onset_s + epoch * hypnogram.epoch_s)
+    since = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return {"number": epoch + 1, "time": f"{clock:%H:%M:%S}" if clock else since}
+
+
+def _proba(hypnogram: Hypnogram, epoch: int, stage: int) -> float:
+    """Return the probability of a stage in an epoch, NaN where there is none."""
+    if hypnogram.proba is None or stage < 0:
+        return float("nan")
+    return float(hypnogram.proba[epoch, stage])

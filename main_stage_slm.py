@@ -1,0 +1,90 @@
+"""Recordings in, corrected hypnograms out: any stager, then the language model of sleep."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from command_line import dump, run
+
+if TYPE_CHECKING:
+    from staging.corrector import Corrector
+
+
+@dataclass(frozen=True)
+class Config:
+    """Stage recordings and correct the result with the stage language model.
+
+    Examples:
+      python main_stage_slm.py night.edf
+      python main_stage_slm.py folder_of_nights --out results --channel C4=EEG2-A1
+      python main_stage_slm.py night.edf --stager tinysleepnet --no-correction
+    """
+
+    paths: tuple[Path, ...]  # recordings, folders of them, or night stores
+    out: Path = Path("runs/stage")  # one folder per night; finished nights are skipped
+    stager: str = "yasa"  # yasa, weights by name or file, or a file or folder of predictions
+    correction: bool = True  # correct the stager's result with the language model
+    decoder: Literal["greedy", "viterbi"] = "greedy"  # greedy is the published rule
+    language_model: str = "sleepgpt-open"  # weights of a stage language model, by name or file
+    weight: float = 0.1  # share of the language model in the sum of log-probabilities, 0 to 1
+    context: int = 30  # epochs the language model looks back
+    channel: tuple[str, ...] = ()  # channels named by hand: C4=EEG2-A1, Chin=#7, E1= (leave out)
+    channel_file: Path | None = None  # the same in a file: lines or a JSON object
+    vote: bool = False  # every EEG derivation votes (stagers that read one derivation)
+    scoring: str = "auto"  # compare with: auto (in or beside the recording), none, file or folder
+    strict: bool = False  # an alarm of severity "distrust" counts as a failure
+    force: bool = False  # do nights again that are finished
+    skip_errors: bool = False  # exit status 0 although nights were refused
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # where networks run
+    seed: int = 0  # nothing here is drawn at random; kept so that every script has it
+    dry_run: bool = False  # the first ten minutes of the first two recordings, all outputs
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight <= 1:
+            raise ValueError(f"--weight {self.weight:g} is outside 0..1")
+
+
+# What decides a result; the other fields may differ between a run and its rerun.
+SETTINGS = ("stager", "correction", "decoder", "language_model", "weight", "context")
+SETTINGS += ("channel", "channel_file", "vote", "scoring", "dry_run")
+
+
+def main(cfg: Config) -> int:
+    """Stage every recording; return 0 only if every night succeeded."""
+    from nights.outcome import Outcome
+    from staging.batch import find_sources, read_ahead
+    from staging.run import DRY_RUN_EPOCHS, NightReader, StagingRun, named_channels, progress
+    from staging.stage import load_stager
+
+    sources = find_sources(cfg.paths)[: 2 if cfg.dry_run else None]
+    stager = load_stager(cfg.stager, device=cfg.device)
+    n_epochs = DRY_RUN_EPOCHS if cfg.dry_run else None
+    overrides = named_channels(cfg.channel, cfg.channel_file)
+    reader = NightReader(stager, overrides, cfg.vote, cfg.scoring, n_epochs)
+    settings = {key: value for key, value in asdict(cfg).items() if key in SETTINGS}
+    staging = StagingRun(cfg.out, stager, load_corrector(cfg), settings, strict=cfg.strict)
+    dump(cfg, cfg.out / "config.json")
+    outcome = Outcome(cfg.out / "failed.jsonl")
+    todo = staging.unfinished(sources, outcome, force=cfg.force)
+    for source, coming in progress(read_ahead(todo, reader), len(todo)):
+        with outcome.night(source.name) as step:
+            sys.stdout.write(staging.stage(source, coming, step, alone=len(sources) == 1))
+    sys.stdout.write(staging.sum_up(sources) + outcome.table())
+    return outcome.close(skip_errors=cfg.skip_errors)
+
+
+def load_corrector(cfg: Config) -> Corrector | None:
+    """Return the correction that was asked for."""
+    from staging.corrector import Corrector
+
+    if not cfg.correction:
+        return None
+    options = {"decoder": cfg.decoder, "weight": cfg.weight, "context": cfg.context}
+    return Corrector(cfg.language_model, **options)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main, Config))

@@ -1,0 +1,125 @@
+"""A network of this house as a stager: its weights name the view and the channels they read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from engine.weights import load
+from nights.stages import FOUR_CLASSES, STAGES
+from recordings.channels import Candidate, Montage, resolve
+from recordings.ingest import NightSignals
+from recordings.recording import Recording, RecordingError
+from recordings.views import VIEWS
+from staging.derivations import choose_derivations, stored_derivations
+from staging.stage import Reading, SignalStager
+
+_CLASSES = {len(names): names for names in (STAGES, FOUR_CLASSES)}
+
+
+class NetworkStager(SignalStager):
+    """A model of the registry with trained weights.
+
+    Parameters
+    ----------
+    name : str
+        As in results and reports.
+    model : Module
+        In evaluation mode, with `channels` {name: samples per epoch}.
+    card : dict
+        What is known of the weights; `view` names the view they were trained on.
+    device : str
+        `auto`, `cpu` or `cuda`.
+
+    Raises
+    ------
+    ValueError
+        If the weights are no stager's: they name no view.
+    """
+
+    def __init__(
+        self, name: str, model: nn.Module, card: Mapping[str, Any], device: str = "auto"
+    ) -> None:
+        if not card.get("view"):
+            raise ValueError(f"weights {name!r} are no stager: they name no view of signals")
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.name, self.provenance = name, {"stager": name, **card}
+        self.model, self.device = model.to(device).eval(), torch.device(device)
+        self.view = VIEWS[card["view"]]
+        self.classes = _CLASSES[model.config.n_classes]
+
+    @classmethod
+    def from_weights(cls, name_or_path: str, device: str = "auto") -> NetworkStager:
+        """Load weights by name from the manifest, or from a safetensors file."""
+        model, card = load(name_or_path)
+        return cls(Path(name_or_path).stem, model, card, device)
+
+    def montage(
+        self, recording: Recording, overrides: Mapping[str, Candidate] | None, *, vote: bool
+    ) -> Montage:
+        """Choose every channel the model knows; for a model of one derivation, any EEG will do.
+
+        Raises
+        ------
+        RecordingError
+            If the recording has none of them.
+        ValueError
+            If a vote is asked of a model that reads all derivations together.
+        """
+        wanted = tuple(self.model.channels)
+        if len(wanted) > 1 and vote:
+            raise ValueError(f"{self.name} reads {len(wanted)} channels together: nothing to vote")
+        montage = resolve(recording, wanted, overrides=overrides)
+        if len(wanted) == 1 and (vote or not montage.found):
+            return choose_derivations(recording, overrides, vote=vote)
+        if not montage.found:
+            file, listed = recording.path.name, ", ".join(recording.labels) or "no signals"
+            raise RecordingError(
+                f"{file}: none of {', '.join(wanted)} found; the file has: {listed}. "
+                f"Name one with --channel {wanted[0]}=LABEL"
+            )
+        return montage
+
+    def pick(self, channels: tuple[str, ...], *, vote: bool) -> tuple[str, ...]:
+        """Choose the channels the model knows among those of a stored night."""
+        wanted = tuple(self.model.channels)
+        if len(wanted) > 1:
+            return tuple(name for name in wanted if name in channels)
+        known = tuple(name for name in wanted if name in channels and not vote)
+        return known or stored_derivations(channels, vote=vote)
+
+    def proba(self, reading: Reading) -> np.ndarray:
+        """Return the hypnodensity (E, K); the mean of it where derivations vote."""
+        signals = reading.signals
+        assert signals is not None
+        names = tuple(self.model.channels)
+        if len(names) > 1:
+            return self._night({n: signals.normalised(n) for n in names if n in signals.signals})
+        votes = [self._night({names[0]: epochs}) for epochs in _normalised(signals)]
+        return np.mean(votes, axis=0)
+
+    @torch.inference_mode()
+    def _night(self, signals: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Run the model on one night: {channel: (E, T)} -> (E, K)."""
+        tensors = {n: torch.from_numpy(x).to(self.device) for n, x in signals.items()}
+        n_epochs = len(next(iter(tensors.values())))
+        if hasattr(self.model, "night_proba"):
+            there = torch.ones(n_epochs, dtype=torch.bool, device=self.device)
+            proba = self.model.night_proba(tensors, dict.fromkeys(tensors, there))
+        else:
+            windows = {n: x[None] for n, x in tensors.items()}  # (1, E, T)
+            there = torch.ones(1, dtype=torch.bool, device=self.device)
+            logits = self.model(windows, dict.fromkeys(windows, there)).logits
+            proba = logits[0].softmax(dim=-1)
+        return proba.float().cpu().numpy()
+
+
+def _normalised(signals: NightSignals) -> list[np.ndarray]:
+    """Return the normalised epochs (E, T) of every derivation that was read."""
+    return [signals.normalised(target) for target in signals.signals]

@@ -1,0 +1,163 @@
+"""Alarms about the signals a stager read: flat, clipped, of the wrong size, off, full of hum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evaluation.alarm import Alarm, Severity
+from nights.stages import EPOCH_S
+from recordings.channels import TARGETS
+from recordings.recording import Recording
+
+if TYPE_CHECKING:
+    from recordings.channels import Choice
+    from recordings.ingest import ChannelRecord, NightSignals
+
+# {severity: limit in %}. A stager sees nothing where a lead is flat, and square waves where it is
+# clipped, which no training night holds.
+FLAT_PERCENT = {"distrust": 30.0, "warning": 5.0}
+CLIPPED_PERCENT = {"distrust": 5.0, "warning": 0.5}
+OFF_MIN = {"distrust": 120.0, "warning": 10.0}
+# Median distance from the median in uV: where real leads lie, and where a wrong unit does not.
+SIZE_UV = {"eeg": (1.0, 200.0), "eog": (1.0, 500.0), "emg": (0.1, 500.0)}
+# Standard deviation of an epoch in uV. Below: noise of an amplifier alone; above: a loose lead
+# (the largest slow waves of children, 500 uV from peak to peak, have about 180).
+CONNECTED_UV = (0.5, 500.0)
+HUM_SHARE = 0.5  # more power at the mains than in everything else
+MAINS_HZ = (50.0, 60.0)
+RULE = "rule of this project"
+
+
+def signal_alarms(night: NightSignals, recording: Recording | None = None) -> Iterator[Alarm]:
+    """Yield the alarms of every channel of a night.
+
+    Parameters
+    ----------
+    night : NightSignals
+        What the stager read.
+    recording : Recording or None
+        Where it was read from: mains hum is looked for at the rate of the file.
+    """
+    choices = {choice.target: choice for choice in night.montage.choices}
+    for record in night.channels:
+        kind = TARGETS[record.target].kind
+        if kind not in SIZE_UV:  # breath and oxygen rest at one value; hearts are read otherwise
+            continue
+        yield from _worn(record)
+        yield from _size(record, kind)
+        if kind != "emg":  # a relaxed chin may be nearly silent
+            yield from _lead_off(record, night.signals[record.target])
+            if recording is not None:
+                yield from _hum(record, choices[record.target], recording)
+
+
+def _worn(record: ChannelRecord) -> Iterator[Alarm]:
+    """Alarm for flat seconds and for samples at the limits of the recorder."""
+    for name, share, steps, text in (
+        ("flat lead", record.flat, FLAT_PERCENT, "of its seconds hold one value"),
+        ("clipped lead", record.clipped, CLIPPED_PERCENT, "of its samples are at the limit"),
+    ):
+        percent = 100 * share
+        if broken := _broken(percent, steps):
+            severity, limit = broken
+            message = f"{record.target} ({record.taken}): {percent:.1f} % {text}."
+            yield Alarm(name, percent, limit, "%", RULE, message, severity)
+
+
+def _size(record: ChannelRecord, kind: str) -> Iterator[Alarm]:
+    """Alarm for a signal too small or too large to be what it is called: the unit is wrong."""
+    size, (low, high) = record.iqr / 2, SIZE_UV[kind]
+    if low <= size <= high:
+        return
+    limit = low if size < low else high
+    message = (
+        f"{record.target} ({record.taken}): a median amplitude of {size:.3g} {record.unit} is no "
+        f"{kind.upper()}; is the unit in the file right, is the lead connected?"
+    )
+    source = f"plausible amplitude of {kind.upper()}: {low:g} to {high:g} uV"
+    yield Alarm("unlikely amplitude", size, limit, record.unit, source, message, "distrust")
+
+
+def _lead_off(record: ChannelRecord, signal: np.ndarray) -> Iterator[Alarm]:
+    """Alarm for a long stretch (E, S) in which the lead gave no brain signal."""
+    spread = signal.std(axis=1)
+    off = ~((spread >= CONNECTED_UV[0]) & (spread <= CONNECTED_UV[1]))
+    minutes = longest_run(off) * EPOCH_S / 60
+    if broken := _broken(minutes, OFF_MIN):
+        severity, limit = broken
+        message = (
+            f"{record.target} ({record.taken}): {minutes:.0f} min on end without a signal of EEG "
+            f"size; {100 * off.mean():.0f} % of the night in all."
+        )
+        source = f"{RULE}: an epoch deviates by {CONNECTED_UV[0]:g} to {CONNECTED_UV[1]:g} uV"
+        yield Alarm("lead off", minutes, limit, "min", source, message, severity)
+
+
+def _hum(record: ChannelRecord, choice: Choice, recording: Recording) -> Iterator[Alarm]:
+    """Alarm for a channel in which the mains are stronger than everything else."""
+    samples, rate_hz = _raw(choice, recording)
+    for mains_hz in MAINS_HZ:
+        share = hum_share(samples, rate_hz, mains_hz)
+        if share > HUM_SHARE:
+            message = (
+                f"{record.target} ({record.taken}): {100 * share:.0f} % of the power lies at "
+                f"{mains_hz:g} Hz; the lead has poor contact. Filters may have removed the hum."
+            )
+            percent = 100 * HUM_SHARE
+            yield Alarm("mains hum", 100 * share, percent, "%", RULE, message, "warning")
+
+
+def hum_share(samples: np.ndarray, rate_hz: float, mains_hz: float) -> float:
+    """Return the share of power within 1 Hz of the mains, of all above 0.5 Hz.
+
+    Parameters
+    ----------
+    samples : float array (n,)
+        Unfiltered signal. Twenty stretches of 10 s, spread evenly, are looked at.
+    rate_hz, mains_hz : float
+        Sampling rate; 50 or 60 Hz.
+
+    Returns
+    -------
+    float
+        The median over the stretches; NaN when the rate does not reach 1 Hz beyond the mains.
+    """
+    size = round(10 * rate_hz)
+    if rate_hz / 2 <= mains_hz + 1 or len(samples) < size:
+        return float("nan")
+    starts = np.linspace(0, len(samples) - size, 20).astype(int)
+    pieces = np.stack([samples[start : start + size] for start in starts]).astype(np.float64)
+    pieces -= pieces.mean(axis=1, keepdims=True)
+    power = np.abs(np.fft.rfft(pieces * np.hanning(size), axis=1)) ** 2
+    frequency = np.fft.rfftfreq(size, 1 / rate_hz)
+    near = np.abs(frequency - mains_hz) <= 1
+    total = power[:, frequency >= 0.5].sum(axis=1)
+    return float(np.median(power[:, near].sum(axis=1) / np.maximum(total, 1e-30)))
+
+
+def longest_run(flags: np.ndarray) -> int:
+    """Return the length of the longest unbroken stretch of True in flags (E,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
+
+
+def _raw(choice: Choice, recording: Recording) -> tuple[np.ndarray, float]:
+    """Return the samples a choice stands for, as recorded, and their rate."""
+    assert choice.plus is not None  # a channel of the night was found
+    plus, rate_hz = recording.read(choice.plus), recording.channel(choice.plus).rate_hz
+    if choice.minus is None:
+        return plus, float(rate_hz)
+    if recording.channel(choice.minus).rate_hz != rate_hz:
+        return plus, float(rate_hz)  # hum of the first lead alone
+    return plus - recording.read(choice.minus), float(rate_hz)
+
+
+def _broken(value: float, steps: dict[str, float]) -> tuple[Severity, float] | None:
+    """Return the gravest step that a value goes beyond, gravest step first."""
+    for severity, limit in steps.items():
+        if value > limit:
+            return severity, limit  # type: ignore[return-value]
+    return None

@@ -1,0 +1,64 @@
+"""The scoring a staged night is compared with: inside the recording, beside it, or named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nights.hypnogram import Hypnogram
+from recordings.recording import Recording, RecordingError
+from recordings.scoring import read_scoring
+
+SUFFIXES = frozenset({".xml", ".txt", ".csv", ".tsv", ".edf", ".annot", ".eannot", ".mat", ".h5"})
+
+
+def find_reference(recording: Recording, scoring: str) -> Hypnogram | None:
+    """Return the scoring of a recording on its clock, or None.
+
+    Parameters
+    ----------
+    recording : Recording
+    scoring : str
+        `none`; `auto`: stages among the recording's own annotations or channels, else a file of
+        its folder whose name begins like the recording's; a file; or a folder with such files.
+
+    Raises
+    ------
+    RecordingError
+        If a scoring was named and is not there or cannot be read. What `auto` finds is taken if it
+        is a scoring and passed over if it is not.
+    """
+    if scoring == "none":
+        return None
+    if scoring != "auto":
+        return read_scoring(_named(recording, Path(scoring)), recording=recording).hypnogram
+    for path in (recording.path, *_beside(recording.path, recording.path.parent)):
+        try:
+            return read_scoring(path, recording=recording).hypnogram
+        except RecordingError:
+            continue
+    return None
+
+
+def _named(recording: Recording, path: Path) -> Path:
+    """Return the scoring file that was asked for."""
+    if not path.is_dir():
+        return path
+    found = list(_beside(recording.path, path))
+    if len(found) != 1:
+        what = "no" if not found else f"{len(found)} files that could be its"
+        raise RecordingError(f"{recording.path.name}: {what} scoring in {path.name}/")
+    return found[0]
+
+
+def _beside(recording: Path, folder: Path) -> Iterator[Path]:
+    """Yield the files of `folder` that are named like the recording.
+
+    Sleep-EDF changes the eighth letter and the ending: SC4001E0-PSG.edf, SC4001EC-Hypnogram.edf.
+    """
+    stem = recording.stem.removesuffix("-PSG")
+    sleep_edf = f"{stem[:7]}?-Hypnogram.edf" if recording.stem.endswith("-PSG") else ""
+    for path in sorted(folder.iterdir()):
+        alike = path.stem.startswith(stem) or (sleep_edf and path.match(sleep_edf))
+        if alike and path.suffix.casefold() in SUFFIXES and path.resolve() != recording.resolve():
+            yield path

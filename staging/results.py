@@ -1,0 +1,291 @@
+"""What one staged night leaves behind: its numbers, its files, its row in the summary.
+
+::
+
+    <out>/<night>/hypnogram.csv .edf .txt   the result: table, EDF+ annotations, one stage a line
+                  hypnogram_events.tsv      BIDS events (and their .json)
+                  uncorrected.csv           the stager's own hypnogram, when a correction was made
+                  report.html night.png     to look at
+                  night.json                everything else, written last: a night without it is redone
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluation import export
+from evaluation.alarm import Alarm
+from evaluation.metrics import confusion, metrics_from
+from evaluation.plots import night_figure, save_figure
+from evaluation.report import ChannelRow, Comparison, NightReport, write_report
+from evaluation.statistics import DEFINITIONS, sleep_statistics
+from evaluation.traces import Trace
+from nights.atomic import write_text
+from nights.hypnogram import Hypnogram
+from nights.stages import FOUR_CLASSES, to_four_classes
+from recordings.ingest import NightSignals
+from staging.quality import alarms, limits
+from staging.stage import StagedNight, derivations
+
+DONE = "night.json"
+
+
+@dataclass(frozen=True, eq=False)
+class NightResult:
+    """A staged night, corrected and judged.
+
+    Parameters
+    ----------
+    name : str
+        Name of the night in the run.
+    staged : StagedNight
+        What the stager made of the recording.
+    hypnogram : Hypnogram
+        The result: corrected, or the stager's own.
+    correction : dict
+        Decoder, language model and weight; empty without correction.
+    statistics : dict
+        Of `hypnogram`.
+    alarms : tuple of Alarm
+    reference : Hypnogram or None
+        A scoring of the same epochs to compare with.
+    """
+
+    name: str
+    staged: StagedNight
+    hypnogram: Hypnogram
+    correction: Mapping[str, Any]
+    statistics: Mapping[str, float]
+    alarms: tuple[Alarm, ...]
+    reference: Hypnogram | None = None
+
+    @property
+    def uncorrected(self) -> Hypnogram | None:
+        """The stager's own hypnogram, when a correction was made."""
+        return self.staged.hypnogram if self.correction else None
+
+    @property
+    def simulated(self) -> tuple[str, ...]:
+        """Why this is not a result of a real night or of real weights."""
+        reasons = []
+        if self.staged.reading.simulated:
+            reasons.append("The recording is simulated: no person slept this night.")
+        if self.staged.stager.provenance.get("simulated"):
+            reasons.append("The stager was trained on simulated nights.")
+        return tuple(reasons)
+
+
+def judge(
+    name: str,
+    staged: StagedNight,
+    hypnogram: Hypnogram,
+    correction: Mapping[str, Any],
+    reference: Hypnogram | None = None,
+) -> NightResult:
+    """Compute statistics and alarms of a staged night and lay its reference on the same grid."""
+    statistics = sleep_statistics(hypnogram)
+    raised = alarms(
+        hypnogram,
+        raw=staged.hypnogram if correction else None,
+        signals=staged.reading.signals,
+        statistics=statistics,
+    )
+    if reference is not None:
+        reference = in_classes_of(hypnogram, reference)
+    return NightResult(name, staged, hypnogram, correction, statistics, raised, reference)
+
+
+def in_classes_of(hypnogram: Hypnogram, scoring: Hypnogram) -> Hypnogram:
+    """Return `scoring` on the epochs of `hypnogram`, in its classes."""
+    scoring = scoring.on_grid(hypnogram.onset_s, hypnogram.n_epochs)
+    if hypnogram.classes == FOUR_CLASSES != scoring.classes:
+        stages = to_four_classes(scoring.stages)
+        return replace(scoring, stages=stages, proba=None, classes=FOUR_CLASSES)
+    return scoring
+
+
+def agreement(reference: Hypnogram, hypnogram: Hypnogram) -> dict[str, Any]:
+    """Return accuracy, kappa, macro F1 ... of `hypnogram` over the epochs both have a stage for."""
+    counts = _confusion(reference, hypnogram)
+    return metrics_from(counts) | {"confusion": counts}
+
+
+def write_night(folder: Path, result: NightResult, settings: Mapping[str, Any]) -> None:
+    """Write every file of a night; `night.json` comes last and marks it finished."""
+    hypnogram, uncorrected = result.hypnogram, result.uncorrected
+    export.write_csv(hypnogram, folder / "hypnogram.csv")
+    export.write_edfplus(hypnogram, folder / "hypnogram.edf")
+    export.write_txt(hypnogram, folder / "hypnogram.txt")
+    export.write_bids(hypnogram, folder / "hypnogram_events.tsv")
+    if uncorrected is not None:
+        export.write_csv(uncorrected, folder / "uncorrected.csv")
+    figure = night_figure(
+        hypnogram, raw=uncorrected, reference=result.reference, eeg=_first_eeg(result)
+    )
+    save_figure(figure, folder / "night.png")
+    write_report(report_of(result), folder / "report.html")
+    facts = plain(facts_of(result) | {"settings": settings})
+    write_text(folder / DONE, json.dumps(facts, indent=1) + "\n")
+
+
+def facts_of(result: NightResult) -> dict[str, Any]:
+    """Return everything about a night as plain data, for `night.json`."""
+    reading, reference = result.staged.reading, result.reference
+    uncorrected, signals = result.uncorrected, reading.signals
+    agreements = {}
+    if reference is not None:
+        agreements["result"] = agreement(reference, result.hypnogram)
+        if uncorrected is not None:
+            agreements["uncorrected"] = agreement(reference, uncorrected)
+    return {
+        "night": result.name,
+        "purpose": "for research; not a medical device",
+        "simulated": result.simulated,
+        "source": source_facts(reading.path),
+        "stager": result.staged.stager.provenance,
+        "correction": result.correction,
+        "start": result.hypnogram.start.isoformat() if result.hypnogram.start else None,
+        "n_epochs": result.hypnogram.n_epochs,
+        "statistics": result.statistics,
+        "statistics_uncorrected": sleep_statistics(uncorrected) if uncorrected else None,
+        "alarms": [asdict(alarm) for alarm in result.alarms],
+        "agreement": agreements or None,
+        "reference": reference.scorer if reference else None,
+        "channels": [record.to_json() for record in signals.channels] if signals else [],
+        "dropped": signals.dropped if signals else {},
+        "view": {"name": signals.view.name, "hash": signals.view.hash} if signals else None,
+        "notes": [*reading.notes, *result.hypnogram.notes],
+        "versions": versions(),
+    }
+
+
+def source_facts(path: Path) -> dict[str, Any]:
+    """Return what tells whether a file changed: its name, size and time."""
+    known = path.stat()
+    return {"file": path.name, "bytes": known.st_size, "modified_s": round(known.st_mtime, 3)}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions a result depends on."""
+    packages = ("numpy", "scipy", "torch", "mne", "yasa")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def report_of(result: NightResult) -> NightReport:
+    """Return the report of a night as plain data."""
+    reading, reference = result.staged.reading, result.reference
+    comparison = None
+    if reference is not None:
+        counts = _confusion(reference, result.hypnogram)
+        comparison = Comparison(reference, _shown_metrics(counts), counts)
+    return NightReport(
+        name=result.name,
+        hypnogram=result.hypnogram,
+        raw=result.uncorrected,
+        alarms=result.alarms,
+        statistics=result.statistics,
+        definitions=DEFINITIONS,
+        channels=_channel_rows(result),
+        eeg=_first_eeg(result),
+        signals=_traces(reading.signals),
+        comparison=comparison,
+        provenance=_provenance(result),
+        simulated=result.simulated,
+        notes=(*reading.notes, *result.hypnogram.notes),
+    )
+
+
+def summary_row(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a night in `summary.csv`, from its `night.json`."""
+    row = {"night": facts["night"], "stager": facts["stager"]["stager"]}
+    row["decoder"] = facts["correction"].get("decoder", "none")
+    row |= {name: facts["statistics"][name] for name in facts["statistics"]}
+    row["alarms"] = "; ".join(f"{a['severity']}: {a['name']}" for a in facts["alarms"])
+    for which, found in (facts["agreement"] or {}).items():
+        row |= {f"{measure}_{which}": found[measure] for measure in ("accuracy", "kappa")}
+    row["simulated"] = bool(facts["simulated"])
+    return row
+
+
+def _confusion(reference: Hypnogram, hypnogram: Hypnogram) -> np.ndarray:
+    """Return the confusion (K, K) of the epochs both have a stage for; rows are the reference."""
+    return confusion(reference.stages, hypnogram.stages, len(hypnogram.classes))
+
+
+def _shown_metrics(counts: np.ndarray) -> dict[str, float]:
+    """Return the metrics that the report shows beside the confusion."""
+    found = metrics_from(counts)
+    shown = {name: found[name] for name in ("accuracy", "kappa", "macro_f1")}
+    return shown | {f"F1 of {stage}": value for stage, value in found["per_stage_f1"].items()}
+
+
+def _first_eeg(result: NightResult) -> Trace | None:
+    """Return the EEG of the spectrogram, the first that was read."""
+    traces = _traces(result.staged.reading.signals)
+    signals = result.staged.reading.signals
+    names = list(derivations(signals, "eeg")) if signals else []
+    return next((trace for trace in traces if trace.name in names[:1]), None)
+
+
+def _traces(signals: NightSignals | None) -> tuple[Trace, ...]:
+    """Return what was read, as figures need it."""
+    if signals is None:
+        return ()
+    units = {record.target: record.unit for record in signals.channels}
+    return tuple(Trace(name, epochs, units[name]) for name, epochs in signals.signals.items())
+
+
+def _channel_rows(result: NightResult) -> tuple[ChannelRow, ...]:
+    """Return the channel decision as the report shows it."""
+    montage, signals = result.staged.reading.montage, result.staged.reading.signals
+    if signals is None:
+        return ()
+    rows = [
+        ChannelRow(
+            record.target,
+            record.taken,
+            f"{record.rate_hz:g} Hz",
+            record.referenced,
+            f"median {record.median:.3g}, IQR {record.iqr:.3g} {record.unit}",
+        )
+        for record in signals.channels
+    ]
+    absent = [choice for choice in montage.choices if choice.plus is None] if montage else []
+    rows += [ChannelRow(choice.target, "", choice.how) for choice in absent]
+    rows += [ChannelRow(target, "", reason) for target, reason in signals.dropped.items()]
+    return tuple(rows)
+
+
+def _provenance(result: NightResult) -> dict[str, str]:
+    """Return where the result comes from, a line each."""
+    reading = result.staged.reading
+    lines = {"file": reading.path.name}
+    for part in (result.staged.stager.provenance, result.correction):
+        lines |= {key: str(value) for key, value in part.items() if not isinstance(value, dict)}
+    if reading.signals is not None:
+        lines["view"] = f"{reading.signals.view.name} ({reading.signals.view.hash[:12]})"
+    lines["limits"] = str(limits().get("date", ""))
+    lines["versions"] = ", ".join(f"{name} {number}" for name, number in versions().items())
+    return lines | {"rerun": "python main_stage_slm.py --config config.json (beside this folder)"}
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON can hold it: NaN is null, tuples and arrays are lists."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

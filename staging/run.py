@@ -1,0 +1,209 @@
+"""One run over many nights: read, find the reference, skip what is finished, sum up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from engine.log import environment
+from evaluation.metrics import metrics_from
+from nights.atomic import write_text
+from nights.hypnogram import Hypnogram
+from nights.night import Night
+from nights.outcome import Outcome, Step
+from recordings.channels import Candidate, parse_overrides, read_overrides
+from recordings.formats import open_recording
+from staging.batch import Source
+from staging.corrector import Corrector
+from staging.references import find_reference
+from staging.results import DONE, judge, plain, source_facts, summary_row, write_night
+from staging.stage import Reading, Stager, stage_reading
+from staging.telling import line, tell
+
+T = TypeVar("T")
+
+DRY_RUN_EPOCHS = 20  # ten minutes: enough for every stager to run
+
+
+@dataclass(frozen=True, eq=False)
+class NightInput:
+    """What was read of one night: for the stager, to compare with, and to show."""
+
+    reading: Reading
+    reference: Hypnogram | None
+    channels: str
+
+
+@dataclass(frozen=True)
+class NightReader:
+    """Reads one night after another in the same way.
+
+    Parameters
+    ----------
+    stager : Stager
+    overrides : mapping
+        Channels named by hand.
+    vote : bool
+        Every EEG derivation votes.
+    scoring : str
+        See `staging.references.find_reference`.
+    n_epochs : int or None
+        Only so many epochs from the start.
+    """
+
+    stager: Stager
+    overrides: Mapping[str, Candidate]
+    vote: bool = False
+    scoring: str = "auto"
+    n_epochs: int | None = None
+
+    def __call__(self, source: Source) -> NightInput:
+        """Read a recording, or a stored night (its sidecar)."""
+        found = self._stored(source) if source.stored else self._recorded(source)
+        if self.n_epochs is None:
+            return found
+        return NightInput(found.reading.head(self.n_epochs), found.reference, found.channels)
+
+    def _recorded(self, source: Source) -> NightInput:
+        recording = open_recording(source.path)
+        reading = self.stager.read(recording, overrides=self.overrides, vote=self.vote)
+        table = reading.montage.table(recording) if reading.montage else "no channels are read"
+        return NightInput(reading, find_reference(recording, self.scoring), table)
+
+    def _stored(self, source: Source) -> NightInput:
+        night = Night.open(source.path)
+        reading = self.stager.read_stored(night, vote=self.vote)
+        hypnogram = night.hypnogram
+        reference = hypnogram if self.scoring != "none" and hypnogram.scored.any() else None
+        return NightInput(reading, reference, f"stored channels: {', '.join(night.channels)}")
+
+
+def named_channels(texts: Sequence[str], file: Path | None) -> dict[str, Candidate]:
+    """Return the channels named on the command line; they go before those of the file."""
+    return (read_overrides(file) if file else {}) | parse_overrides(texts)
+
+
+class StagingRun:
+    """Stages, corrects, judges and writes nights into one folder.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the run; `config.json` of the entry point lies here, `env.json` is written.
+    stager : Stager
+    corrector : Corrector or None
+    settings : mapping
+        What decides a result. A night with results of other settings is refused, never overwritten
+        unasked.
+    strict : bool
+        A night with an alarm of severity `distrust` counts as a failure; its results are written.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        stager: Stager,
+        corrector: Corrector | None,
+        settings: Mapping[str, Any],
+        *,
+        strict: bool = False,
+    ) -> None:
+        self.out, self.stager, self.corrector, self.strict = out, stager, corrector, strict
+        self.settings = plain(settings)
+        write_text(out / "env.json", json.dumps(environment(), indent=2) + "\n")
+
+    def unfinished(
+        self, sources: Sequence[Source], outcome: Outcome, *, force: bool = False
+    ) -> list[Source]:
+        """Return the nights to do; those that are finished count, if strict, as they ended."""
+        todo = []
+        for source in sources:
+            if force or not (self.out / source.name / DONE).exists():
+                todo.append(source)
+                continue
+            with outcome.night(source.name) as step:
+                step("skip")
+                self._check_finished(source)
+        return todo
+
+    def stage(
+        self, source: Source, coming: Future[NightInput], step: Step, *, alone: bool = False
+    ) -> str:
+        """Do one night and return what to tell about it: a line, or all when it is `alone`."""
+        step("read")
+        night = coming.result()
+        step("stage")
+        staged = stage_reading(night.reading, self.stager)
+        step("correct")
+        hypnogram = self.corrector(staged.hypnogram) if self.corrector else staged.hypnogram
+        correction = self.corrector.provenance if self.corrector else {}
+        result = judge(source.name, staged, hypnogram, correction, night.reference)
+        step("write")
+        write_night(self.out / source.name, result, self.settings)
+        step("judge")
+        if self.strict:
+            _refuse_distrusted(source.name, [asdict(alarm) for alarm in result.alarms])
+        return tell(result, night.channels, self.out / source.name) if alone else line(result)
+
+    def sum_up(self, sources: Sequence[Source]) -> str:
+        """Write `summary.csv` with one row per finished night and return a summary in words."""
+        import pandas as pd
+
+        found = [self.out / source.name / DONE for source in sources]
+        nights = [json.loads(path.read_text(encoding="utf-8")) for path in found if path.exists()]
+        table = pd.DataFrame([summary_row(night) for night in nights])
+        write_text(self.out / "summary.csv", table.to_csv(index=False))
+        told = [f"{len(nights)} of {len(sources)} nights have results in {self.out}/"]
+        return "\n".join([*told, *_agreement_lines(nights)]) + "\n"
+
+    def _check_finished(self, source: Source) -> None:
+        """Refuse a finished night whose file or settings are not today's."""
+        folder = self.out / source.name
+        known = json.loads((folder / DONE).read_text(encoding="utf-8"))
+        if known["source"] != source_facts(source.path):
+            raise ValueError(f"{folder}: results of another or an older file; --force redoes it")
+        then, now = known["settings"], self.settings
+        changed = [f"{key} was {then.get(key)}" for key in now if then.get(key) != now[key]]
+        if changed:
+            told = ", ".join(changed)
+            raise ValueError(
+                f"{folder}: results of other settings ({told}); other --out or --force"
+            )
+        if self.strict:
+            _refuse_distrusted(source.name, known["alarms"])
+
+
+def progress(nights: Iterator[T], total: int) -> Iterator[T]:
+    """Show a bar with the time left, on a terminal and for more than one night."""
+    from tqdm import tqdm
+
+    return iter(tqdm(nights, total=total, unit="night", disable=None if total > 1 else True))
+
+
+def _refuse_distrusted(name: str, alarms: Sequence[Mapping[str, Any]]) -> None:
+    """Raise for the alarms that forbid trust."""
+    grave = [alarm["message"] for alarm in alarms if alarm["severity"] == "distrust"]
+    if grave:
+        raise ValueError(f"{name}: results are written, but: {'; '.join(grave)}")
+
+
+def _agreement_lines(nights: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return agreement with the scorings, pooled over the epochs of all nights that have one."""
+    lines = []
+    for which in ("uncorrected", "result"):
+        found = [
+            night["agreement"][which] for night in nights if which in (night["agreement"] or {})
+        ]
+        if not found:
+            continue
+        pooled = metrics_from(np.sum([one["confusion"] for one in found], axis=0))
+        numbers = f"accuracy {pooled['accuracy']:.3f}, kappa {pooled['kappa']:.3f}, "
+        numbers += f"macro F1 {pooled['macro_f1']:.3f}"
+        lines.append(f"{which:<12} {numbers} ({len(found)} scored nights, epochs pooled)")
+    return lines
