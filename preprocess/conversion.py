@@ -1,0 +1,343 @@
+"""One raw night becomes a night of every view wanted, or a reason why not.
+
+The file is opened once for all views: its pages are read from the disk once and stay in memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+import traceback
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from nights.events import Event
+from nights.ledger import Failure
+from nights.outcome import Step
+from nights.store import Dtype, is_complete, write_night
+from preprocess.dataset import SYSTEM_OF_VIEW, Channels, DatasetSpec, RawNight
+from preprocess.grid import grid_of, groups_of
+from preprocess.joined import JoinedRecording
+from recordings.channels import Candidate, Choice, Montage, resolve
+from recordings.formats import open_recording
+from recordings.ingest import NightSignals, read_view
+from recordings.recording import Recording, RecordingError
+from recordings.scoring import Scoring, read_scoring
+from recordings.views import VIEWS, View
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made of every night.
+
+    Parameters
+    ----------
+    out : Path
+        Parent of the night stores: nights of view `psg9` go to `<out>/psg9`.
+    views : tuple of str
+        Names in `VIEWS`.
+    dtype : {"float16", "float32"}
+    as_published : bool
+        Read the channels that the system of the view read, errors included; such nights have a
+        store of their own, `<out>/psg9-as-published`.
+    channels : mapping
+        Channels the user named, before all candidates.
+    force : bool
+        Make nights again that are there.
+    """
+
+    out: Path
+    views: tuple[str, ...] = ("psg9",)
+    dtype: Dtype = "float16"
+    as_published: bool = False
+    channels: Mapping[str, Candidate] = field(default_factory=dict)
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if unknown := [view for view in self.views if view not in VIEWS]:
+            raise ValueError(f"no view {', '.join(unknown)}; there are {', '.join(VIEWS)}")
+
+    def root(self, view: str) -> Path:
+        """Return the night store of a view."""
+        return self.out / (f"{view}-as-published" if self.as_published else view)
+
+
+class Result(NamedTuple):
+    """What became of a raw night: views made, views that were there, failures by view, hours."""
+
+    night: str
+    made: tuple[str, ...]
+    there: tuple[str, ...]
+    failed: dict[str, Failure]
+    hours: float = 0.0
+
+
+class DiskFull(OSError):
+    """Nothing can be written any more: the run stops, the same command goes on later."""
+
+
+def convert(night: RawNight, spec: DatasetSpec, order: Order) -> Result:
+    """Make one night of every view; whatever is wrong with it becomes a `Failure` of each view.
+
+    Raises
+    ------
+    DiskFull
+        If the disk is full: no other night could be written either.
+    """
+    name = f"{spec.name}/{night.night}"
+    there = tuple(view for view in order.views if _is_there(night, spec, order, view))
+    wanted = [view for view in order.views if view not in there]
+    made: list[str] = []
+    failed: dict[str, Failure] = {}
+    step, hours, opened = Step(), 0.0, None
+    for view in wanted:
+        try:
+            if opened is None:
+                step("open")
+                recording = open_night(night, spec)
+                step("scoring")
+                opened = recording, read_stages(night, spec, recording)
+                hours = recording.duration_s / 3600
+            step("signals")
+            _make(night, spec, order, VIEWS[view], *opened)
+            made.append(view)
+        except Exception as error:  # a row of the table of refusals; the other nights go on
+            if _is_full(error, order.out):
+                raise DiskFull(f"the disk of {order.out} is full: free some space, go on") from None
+            failed[view] = Failure(name, step.name, _reason(error))
+            if opened is None:
+                failed |= {other: failed[view] for other in wanted}
+                break
+    return Result(name, tuple(made), there, failed, hours)
+
+
+def open_night(night: RawNight, spec: DatasetSpec) -> Recording:
+    """Open the recording of a night and check what is known of its clock and length.
+
+    Raises
+    ------
+    RecordingError
+        If it cannot be read, began at another time than the scoring says, or is too short or long.
+    """
+    if isinstance(night.signals, Path):
+        recording = open_recording(night.signals)
+    else:
+        recording = JoinedRecording([open_recording(path) for path in night.signals])
+    name, hours = recording.path.name, recording.duration_s / 3600
+    began = recording.start and recording.start.time().replace(microsecond=0)
+    if night.clock is not None and began != night.clock:
+        raise RecordingError(f"{name}: begins at {began}, its scoring says {night.clock}")
+    if spec.hours and not spec.hours[0] <= hours <= spec.hours[1]:
+        wanted = "{:g} to {:g} h".format(*spec.hours)
+        raise RecordingError(f"{name}: lasts {hours:.1f} h; nights of {spec.name} last {wanted}")
+    return recording
+
+
+def choose_channels(
+    recording: Recording, night: RawNight, spec: DatasetSpec, order: Order, view: View
+) -> Montage:
+    """Return which channels of the recording are those of the view, by the facts of the data set."""
+    candidates = dict(spec.channels if night.channels is None else night.channels)
+    if order.as_published:
+        candidates |= spec.as_published.get(SYSTEM_OF_VIEW.get(view.name, ""), {})
+    montage = resolve(
+        recording,
+        view.channels,
+        candidates=completed(candidates, as_recorded=view.as_recorded),
+        overrides=order.channels,
+        as_recorded=view.as_recorded,
+    )
+    return Montage(tuple(_right_twin(recording, choice, spec.twins) for choice in montage.choices))
+
+
+def completed(candidates: Channels, *, as_recorded: bool = False) -> Channels:
+    """Add what follows from the facts: `EEG` (C4, else C3), `EOGh` (E1 - E2), bare electrodes.
+
+    Bare electrodes are added where a view takes channels as they are recorded: what a data set
+    gives as a pair to subtract then stands for its active electrode.
+    """
+    full = {target: list(listed) for target, listed in candidates.items()}
+    full.setdefault("EEG", [*full.get("C4", ()), *full.get("C3", ())])
+    eyes = zip(full.get("E1", ()), full.get("E2", ()), strict=False)
+    full.setdefault("EOGh", [(_active(left), _active(right)) for left, right in eyes])
+    if as_recorded:
+        full = {target: [*listed, *map(_active, listed)] for target, listed in full.items()}
+    return full
+
+
+def read_stages(night: RawNight, spec: DatasetSpec, recording: Recording) -> Scoring | None:
+    """Read the scoring of a night on the clock of its recording; None where nobody scored."""
+    if night.scoring is None:
+        return None
+    options = _options(night, spec)
+    return read_scoring(night.scoring, recording=recording, **options)  # type: ignore[arg-type]
+
+
+def read_events(
+    night: RawNight, spec: DatasetSpec, recording: Recording, scoring: Scoring | None
+) -> list[Event] | None:
+    """Return the scored events of the types the data set has; None where nobody scored events."""
+    if spec.events is None or not night.has_events:
+        return None
+    found = scoring.events if scoring else ()
+    if night.events is not None and night.events != night.scoring:
+        unsure = (night.scoring_format or spec.scoring).unsure
+        found = read_scoring(night.events, recording=recording, unsure=unsure).events
+    return [(e.onset_s, e.duration_s, e.type) for e in found if e.type in spec.events]
+
+
+@contextmanager
+def claimed(root: Path, name: str) -> Iterator[None]:
+    """Hold `name` in a store: whoever else wants it waits; a process that is killed lets go."""
+    import fcntl  # Unix only, and only needed where something is written
+
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("ab") as file:
+        # One byte of the file stands for each name; nothing is ever written to it
+        fcntl.lockf(file, fcntl.LOCK_EX, 1, zlib.crc32(name.encode()))
+        yield
+
+
+def _make(
+    night: RawNight,
+    spec: DatasetSpec,
+    order: Order,
+    view: View,
+    recording: Recording,
+    scoring: Scoring | None,
+) -> None:
+    """Read the signals of one view and write the night."""
+    montage = choose_channels(recording, night, spec, order, view)
+    read = read_view(recording, view, montage=montage)
+    grid = grid_of(
+        recording, scoring and scoring.hypnogram, read.n_epochs, edge=spec.page_edge
+    )
+    off_s, on_s = night.lights_s
+    known = grid.hypnogram
+    hypnogram = replace(
+        known,
+        lights_off_s=known.lights_off_s if off_s is None else off_s,
+        lights_on_s=known.lights_on_s if on_s is None else on_s,
+    )
+    facts = _facts(night, spec, order, recording, scoring, read)
+    events = read_events(night, spec, recording, scoring)
+    windows = {target: grid.cut(signal) for target, signal in read.signals.items()}
+    root = order.root(view.name)
+    with claimed(root, f"{spec.name}/{night.night}"):
+        if not order.force and _is_there(night, spec, order, view.name):
+            return  # another run was quicker
+        _remove_temporaries(root / spec.name, night.night)
+        write_night(
+            root,
+            spec.name,
+            night.night,
+            groups_of(windows),
+            hypnogram,
+            view={"name": view.name, "hash": view.hash},
+            person=f"{spec.prefix}-{night.person}",
+            group=f"{spec.prefix}-{night.family or night.person}",
+            events=events,
+            gaps=grid.gaps,
+            sources=night.files,
+            channels={record.target: record.to_json() for record in read.channels},
+            dtype=order.dtype,
+            sidecar=facts,
+        )
+
+
+def _facts(
+    night: RawNight,
+    spec: DatasetSpec,
+    order: Order,
+    recording: Recording,
+    scoring: Scoring | None,
+    read: NightSignals,
+) -> dict[str, object]:
+    """Return what the sidecar keeps beside what the store itself knows."""
+    others = {
+        scorer: read_scoring(path, recording=recording, **_options(night, spec)).hypnogram.stages  # type: ignore[arg-type]
+        for scorer, path in night.other_scorings.items()
+    }
+    told = ("format", "conflicts", "offgrid", "label_surplus")
+    return {
+        "visit": night.visit,
+        "part": night.part,
+        "labels": dict(night.labels),
+        "remark": spec.remarks.get(night.night, ""),
+        "as_published": order.as_published,
+        "duration_s": recording.duration_s,
+        "recording_notes": recording.notes,
+        "dropped": read.dropped,
+        "scoring": {name: getattr(scoring, name) for name in told} if scoring else None,
+        "other_scorings": others,
+    }
+
+
+def _is_there(night: RawNight, spec: DatasetSpec, order: Order, view: str) -> bool:
+    """Tell whether a night needs nothing: it is complete and its files are as they were."""
+    if order.force or not all(path.is_file() for path in night.files):
+        return False
+    return is_complete(
+        order.root(view),
+        spec.name,
+        night.night,
+        view_hash=VIEWS[view].hash,
+        sources=night.files,
+        dtype=order.dtype,
+    )
+
+
+def _options(night: RawNight, spec: DatasetSpec) -> dict[str, object]:
+    """Return the options of `read_scoring` for a night."""
+    return asdict(night.scoring_format or spec.scoring)
+
+
+def _active(candidate: Candidate) -> str:
+    """Return the active electrode of a pair, a label as it is."""
+    return candidate if isinstance(candidate, str) else candidate[0]
+
+
+def _right_twin(recording: Recording, choice: Choice, twins: Mapping[str, str]) -> Choice:
+    """Of channels that share a label take the one that stands nearest to its neighbour."""
+
+    def moved(place: int | None) -> int | None:
+        label = None if place is None else recording.channels[place].label
+        neighbours = [c.position for c in recording.channels if c.label == twins.get(label or "")]
+        if not neighbours:
+            return place
+        same = [c.position for c in recording.channels if c.label == label and not c.dead]
+        return min(same, key=lambda at: min(abs(at - there) for there in neighbours))
+
+    return replace(choice, plus=moved(choice.plus), minus=moved(choice.minus))
+
+
+def _remove_temporaries(folder: Path, night: str) -> None:
+    """Remove what a killed run left of this night, which nobody else is writing now."""
+    left = re.compile(re.escape(night) + r"\.(?:\w+\.npy|events\.csv|json)\.tmp\.\d+\.\w+")
+    for path in folder.glob("*.tmp.*"):
+        if left.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def _is_full(error: BaseException, out: Path) -> bool:
+    """Tell whether an error means that nothing more can be written to the disk of `out`."""
+    if not isinstance(error, OSError):
+        return False
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    # NumPy tells of a short write without a number
+    return error.errno is None and shutil.disk_usage(out).free < 2**20
+
+
+def _reason(error: Exception) -> str:
+    """Return an error as one line; of one nobody foresaw also its type and place in the code."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ValueError | OSError):
+        return text
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {text} ({Path(frame.filename).name}, line {frame.lineno})"
