@@ -16,7 +16,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from nights.events import Event
+from nights.hypnogram import Hypnogram
 from nights.ledger import Failure
 from nights.outcome import Step
 from nights.store import Dtype, is_complete, write_night
@@ -174,8 +177,7 @@ def read_stages(night: RawNight, spec: DatasetSpec, recording: Recording) -> Sco
     """Read the scoring of a night on the clock of its recording; None where nobody scored."""
     if night.scoring is None:
         return None
-    options = _options(night, spec)
-    return read_scoring(night.scoring, recording=recording, **options)  # type: ignore[arg-type]
+    return _read(night.scoring, night, spec, recording)
 
 
 def read_events(
@@ -214,9 +216,7 @@ def _make(
     """Read the signals of one view and write the night."""
     montage = choose_channels(recording, night, spec, order, view)
     read = read_view(recording, view, montage=montage)
-    grid = grid_of(
-        recording, scoring and scoring.hypnogram, read.n_epochs, edge=spec.page_edge
-    )
+    grid = grid_of(recording, scoring and scoring.hypnogram, read.n_epochs, edge=spec.page_edge)
     off_s, on_s = night.lights_s
     known = grid.hypnogram
     hypnogram = replace(
@@ -225,6 +225,7 @@ def _make(
         lights_on_s=known.lights_on_s if on_s is None else on_s,
     )
     facts = _facts(night, spec, order, recording, scoring, read)
+    facts["other_scorings"] = _other_stages(night, spec, recording, hypnogram)
     events = read_events(night, spec, recording, scoring)
     windows = {target: grid.cut(signal) for target, signal in read.signals.items()}
     root = order.root(view.name)
@@ -259,10 +260,6 @@ def _facts(
     read: NightSignals,
 ) -> dict[str, object]:
     """Return what the sidecar keeps beside what the store itself knows."""
-    others = {
-        scorer: read_scoring(path, recording=recording, **_options(night, spec)).hypnogram.stages  # type: ignore[arg-type]
-        for scorer, path in night.other_scorings.items()
-    }
     told = ("format", "conflicts", "offgrid", "label_surplus")
     return {
         "visit": night.visit,
@@ -274,7 +271,17 @@ def _facts(
         "recording_notes": recording.notes,
         "dropped": read.dropped,
         "scoring": {name: getattr(scoring, name) for name in told} if scoring else None,
-        "other_scorings": others,
+    }
+
+
+def _other_stages(
+    night: RawNight, spec: DatasetSpec, recording: Recording, hypnogram: Hypnogram
+) -> dict[str, np.ndarray]:
+    """Return the stages of the further scorers on the epochs of the night."""
+    begin_s, n_epochs = hypnogram.onset_s, hypnogram.n_epochs
+    return {
+        scorer: _read(path, night, spec, recording).hypnogram.on_grid(begin_s, n_epochs).stages
+        for scorer, path in night.other_scorings.items()
     }
 
 
@@ -292,9 +299,10 @@ def _is_there(night: RawNight, spec: DatasetSpec, order: Order, view: str) -> bo
     )
 
 
-def _options(night: RawNight, spec: DatasetSpec) -> dict[str, object]:
-    """Return the options of `read_scoring` for a night."""
-    return asdict(night.scoring_format or spec.scoring)
+def _read(path: Path, night: RawNight, spec: DatasetSpec, recording: Recording) -> Scoring:
+    """Read a scoring file as the facts of the data set say."""
+    options = asdict(night.scoring_format or spec.scoring)
+    return read_scoring(path, recording=recording, **options)
 
 
 def _active(candidate: Candidate) -> str:
