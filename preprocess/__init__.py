@@ -1,8 +1,8 @@
-"""Raw data sets become nights: the facts of each, and what is the same for all.
+r"""Raw data sets become nights: the facts of each, and what is the same for all.
 
-How to add a data set: write one file here, `preprocess/<name>.py`, with a docstring (files, quirks,
-source), the facts `SPEC = DatasetSpec(...)` and `recordings(raw_dir)`, which yields a `RawNight` for
-each night it finds. Nothing else is edited: a module that assigns `SPEC` is found by its file::
+How to add a data set: write one file here, `preprocess/<name>.py`, with a docstring (files,
+quirks), the facts `SPEC = DatasetSpec(...)` and `recordings(raw_dir)`, which yields a `RawNight`
+for each night it finds. Nothing else is edited: a module that assigns `SPEC` is found by its file::
 
     SPEC = DatasetSpec(
         name="HMC",                              # folder in the store; `hmc-` begins every person
@@ -47,7 +47,7 @@ def names() -> tuple[str, ...]:
     return tuple(f.stem for f in files if _ASSIGNS_SPEC.search(f.read_text(encoding="utf-8")))
 
 
-def dataset(name: str) -> Dataset:
+def find_dataset(name: str) -> Dataset:
     """Return a data set by the name of its module or store folder, or a described folder.
 
     Parameters

@@ -144,7 +144,7 @@ def open_night(night: RawNight, spec: DatasetSpec) -> Recording:
 def choose_channels(
     recording: Recording, night: RawNight, spec: DatasetSpec, order: Order, view: View
 ) -> Montage:
-    """Return which channels of the recording are those of the view, by the facts of the data set."""
+    """Return which channels of the recording are those of the view, by the data set's facts."""
     candidates = dict(spec.channels if night.channels is None else night.channels)
     if order.as_published:
         candidates |= spec.as_published.get(SYSTEM_OF_VIEW.get(view.name, ""), {})

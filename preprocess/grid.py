@@ -1,7 +1,7 @@
 """Signals cut on the epochs of the scoring, which need not begin at the first sample.
 
-A scoring may begin at a fraction of a second (NCHSDB, MASS) or come in pages of 20 s (MASS SS2, SS4,
-SS5), for which a window of 30 s stands with 5 s of signal on each side.
+A scoring may begin at a fraction of a second (NCHSDB, MASS) or come in pages of 20 s (MASS SS2,
+SS4, SS5), for which a window of 30 s stands with 5 s of signal on each side.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def grid_of(
 
 
 def groups_of(windows: Mapping[str, np.ndarray]) -> dict[str, tuple[list[str], list[np.ndarray]]]:
-    """Group signals (E, S) by S for the store: `sig` the fastest, `sig_256` and so on the others."""
+    """Group signals (E, S) by S for the store: `sig` the fastest, `sig_256` and so on."""
     lengths = sorted({window.shape[1] for window in windows.values()}, reverse=True)
     groups = {}
     for length in lengths:

@@ -124,12 +124,10 @@ def make_nights(dataset: Dataset, settings: Settings, *, spread: Spread) -> Tall
     for view in order.views:
         _prepare(order, view)
     work = partial(convert, spec=dataset.spec, order=order)
-    try:
-        for night, result in _progress(spread(work, nights, settings.workers), len(nights)):
-            tally.add(_as_result(f"{dataset.spec.name}/{night.night}", result, order.views))
-    finally:
-        for view in order.views:
-            _close(order, view, tally.failures.get(view, ()))
+    for night, result in _progress(spread(work, nights, settings.workers), len(nights)):
+        tally.add(_as_result(f"{dataset.spec.name}/{night.night}", result, order.views))
+    for view in order.views:
+        _close(order, view, tally.failures.get(view, ()))
     return tally
 
 

@@ -5,7 +5,7 @@ Files     sleep-cassette/SC4ssnE0-PSG.edf with SC4ssnEC-Hypnogram.edf, sleep-tel
 Scoring   EDF+ runs of Rechtschaffen and Kales stages from second 0; the last may outlast the signal
 Subsets   Sleep-EDF-20 are persons 00 to 19 of the cassette study, Sleep-EDF-78 (or -153) all of it
 Quirks    a cassette lasts up to 22 h, three quarters of it wake: trimming is the loader's
-          the cassette chin is an envelope at 1 Hz, refused by every filter for muscle
+          the cassette chin is an envelope at 1 Hz, no muscle signal: it is left out
           movement time and `Sleep stage ?` are unscored; taking them out would join strangers
           data records last 30 s, in one file 60 s: time comes from the header, not from records
           lost nights: the first of persons 36 and 52, the second of person 13
@@ -48,6 +48,8 @@ SPEC = DatasetSpec(
     scoring=ScoringFormat("edfplus", stage_map="edfplus"),
 )
 
+CASSETTE = {target: labels for target, labels in SPEC.channels.items() if target != "Chin"}
+
 
 def recordings(raw_dir: Path) -> Iterator[RawNight]:
     """Yield the nights of both studies found below `raw_dir`, cassettes first."""
@@ -61,6 +63,7 @@ def recordings(raw_dir: Path) -> Iterator[RawNight]:
             scoring=next(iter(sorted(path.parent.glob(f"{ids['six']}*-Hypnogram.edf"))), hypnogram),
             visit=ids["visit"],
             part=_part(ids["study"], ids["person"]),
+            channels=CASSETTE if ids["study"] == "SC4" else None,
         )
 
 

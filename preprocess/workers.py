@@ -85,7 +85,7 @@ def _alone(work: Callable[[Item], Done], item: Item) -> Done | WorkerLost:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let processes started in this block use one thread each; libraries read this when imported."""
+    """Let processes started in this block use one thread each: libraries read this at import."""
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ |= dict.fromkeys(_ONE_THREAD, "1")
     try:
