@@ -33,6 +33,8 @@ from recordings.recording import Recording, RecordingError
 from recordings.scoring import Scoring, read_scoring
 from recordings.views import VIEWS, View
 
+DTYPE_BYTES: dict[Dtype, int] = {"float16": 2, "float32": 4}
+
 
 @dataclass(frozen=True)
 class Order:
@@ -112,7 +114,7 @@ def convert(night: RawNight, spec: DatasetSpec, order: Order) -> Result:
         except Exception as error:  # a row of the table of refusals; the other nights go on
             if _is_full(error, order.out):
                 raise DiskFull(f"the disk of {order.out} is full: free some space, go on") from None
-            failed[view] = Failure(name, step.name, _reason(error))
+            failed[view] = Failure(name, step.name, describe_error(error))
             if opened is None:
                 failed |= {other: failed[view] for other in wanted}
                 break
@@ -145,7 +147,7 @@ def choose_channels(
     recording: Recording, night: RawNight, spec: DatasetSpec, order: Order, view: View
 ) -> Montage:
     """Return which channels of the recording are those of the view, by the data set's facts."""
-    candidates = dict(spec.channels if night.channels is None else night.channels)
+    candidates = dict(spec.part_channels.get(night.part, spec.channels))
     if order.as_published:
         candidates |= spec.as_published.get(SYSTEM_OF_VIEW.get(view.name, ""), {})
     montage = resolve(
@@ -342,7 +344,7 @@ def _is_full(error: BaseException, out: Path) -> bool:
     return error.errno is None and shutil.disk_usage(out).free < 2**20
 
 
-def _reason(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Return an error as one line; of one nobody foresaw also its type and place in the code."""
     text = " ".join(str(error).split())
     if isinstance(error, ValueError | OSError):

@@ -123,6 +123,9 @@ class DatasetSpec:
     channels : mapping
         {target of `recordings.channels.TARGETS`: candidates, best first}. A candidate is a label as
         the files write it, or a pair (plus, minus) to subtract; bare electrodes come last.
+    part_channels : mapping
+        {`RawNight.part`: candidates}: a cohort, site or subset whose files differ; they take the
+        place of `channels` as a whole.
     scoring : ScoringFormat
         How scorings are written; the format is told from the content unless it is named.
     events : tuple of str or None
@@ -154,6 +157,7 @@ class DatasetSpec:
     channels: Channels
     n_nights: int | None = None
     n_persons: int | None = None
+    part_channels: Mapping[str, Channels] = field(default_factory=dict)
     scoring: ScoringFormat = field(default_factory=ScoringFormat)
     events: tuple[str, ...] | None = None
     bad: Mapping[str, str] = field(default_factory=dict)
@@ -166,13 +170,18 @@ class DatasetSpec:
     counts: Counts | None = None
 
     def __post_init__(self) -> None:
-        for channels in (self.channels, *self.as_published.values()):
+        for channels in self.all_channels:
             if unknown := sorted(set(channels) - set(TARGETS)):
                 raise ValueError(f"{self.name}: no channel {', '.join(unknown)}")
         if unknown := sorted(set(self.events or ()) - set(EVENTS)):
             raise ValueError(f"{self.name}: no events {', '.join(unknown)}")
         if unknown := sorted(set(self.as_published) - set(SYSTEM_OF_VIEW.values())):
             raise ValueError(f"{self.name}: no system {', '.join(unknown)}")
+
+    @property
+    def all_channels(self) -> tuple[Channels, ...]:
+        """Every table of candidates: of the whole, of the parts, of published systems."""
+        return (self.channels, *self.part_channels.values(), *self.as_published.values())
 
     @property
     def prefix(self) -> str:
@@ -211,8 +220,6 @@ class RawNight:
         When the scoring says the recording began; the signal must say the same to the second.
     other_scorings : mapping
         {scorer: file} of further people who scored the night.
-    channels : mapping or None
-        Candidates for this night's cohort, site or group, instead of those of the data set.
     scoring_format : ScoringFormat or None
         Instead of that of the data set.
     bad : str
@@ -232,7 +239,6 @@ class RawNight:
     lights_s: tuple[float | None, float | None] = (None, None)
     clock: time | None = None
     other_scorings: Mapping[str, Path] = field(default_factory=dict)
-    channels: Channels | None = None
     scoring_format: ScoringFormat | None = None
     bad: str = ""
 

@@ -26,6 +26,15 @@ from preprocess.dataset import (
 )
 from preprocess.recipe import run_alone
 
+CHANNELS = {
+    "FpzCz": ["EEG Fpz-Cz"],
+    "PzOz": ["EEG Pz-Oz"],
+    "EOGh": ["EOG horizontal"],
+    "Chin": ["EMG submental"],
+    "Airflow": ["Resp oro-nasal"],
+}
+CASSETTE = {target: labels for target, labels in CHANNELS.items() if target != "Chin"}
+
 SPEC = DatasetSpec(
     name="SleepEDF",
     title="Sleep-EDF Expanded (cassette and telemetry)",
@@ -38,17 +47,10 @@ SPEC = DatasetSpec(
     ),
     n_nights=197,
     n_persons=100,
-    channels={
-        "FpzCz": ["EEG Fpz-Cz"],
-        "PzOz": ["EEG Pz-Oz"],
-        "EOGh": ["EOG horizontal"],
-        "Chin": ["EMG submental"],
-        "Airflow": ["Resp oro-nasal"],
-    },
+    channels=CHANNELS,
+    part_channels={"SleepEDF-20": CASSETTE, "SleepEDF-78": CASSETTE},
     scoring=ScoringFormat("edfplus", stage_map="edfplus"),
 )
-
-CASSETTE = {target: labels for target, labels in SPEC.channels.items() if target != "Chin"}
 
 
 def recordings(raw_dir: Path) -> Iterator[RawNight]:
@@ -63,7 +65,6 @@ def recordings(raw_dir: Path) -> Iterator[RawNight]:
             scoring=next(iter(sorted(path.parent.glob(f"{ids['six']}*-Hypnogram.edf"))), hypnogram),
             visit=ids["visit"],
             part=_part(ids["study"], ids["person"]),
-            channels=CASSETTE if ids["study"] == "SC4" else None,
         )
 
 

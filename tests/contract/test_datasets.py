@@ -78,8 +78,7 @@ def test_a_second_run_finds_every_night_there(made) -> None:
 
 @each_dataset
 def test_every_candidate_resolves_on_a_synthetic_header(dataset: Dataset) -> None:
-    lists = [dataset.spec.channels, *dataset.spec.as_published.values()]
-    for channels in lists:
+    for channels in dataset.spec.all_channels:
         for target, candidates in completed(channels).items():
             for candidate in candidates:
                 recording = header(target, candidate)
