@@ -251,10 +251,11 @@ class RawNight:
 
 
 class Dataset(NamedTuple):
-    """A data set: its facts, and what finds its nights below a raw folder."""
+    """A data set: its facts, what finds its nights below a raw folder, and which by default."""
 
     spec: DatasetSpec
     recordings: Callable[[Path], Iterable[RawNight]]
+    raw: Path | None = None
 
 
 def first_file(*paths: Path) -> Path:

@@ -32,7 +32,7 @@ Spread = Callable[..., "Iterator[tuple[RawNight, Result | WorkerLost]]"]
 class Settings:
     """Turn a raw data set into a night store."""
 
-    raw: Path = Path("raw")  # folder in which the data set was unpacked
+    raw: Path | None = None  # folder in which the data set was unpacked
     out: Path = Path("data")  # parent of the night stores: <out>/<view>/<DATASET>/
     view: str = "psg9"  # one view or several in one read of the files: psg9,cr
     workers: int = 0  # processes, one night each; 0 works in this one
@@ -86,11 +86,11 @@ class Tally:
 
 def run_alone(dataset: Dataset) -> int:
     """Run the recipe of one data set by the command line and return the exit status."""
-    return run_command(partial(_main, dataset), Settings)
+    return run_command(partial(run, dataset), Settings)
 
 
-def _main(dataset: Dataset, settings: Settings) -> int:
-    """Make the nights and print what became of them."""
+def run(dataset: Dataset, settings: Settings) -> int:
+    """Make the nights, print what became of them, and return the exit status."""
     from preprocess.workers import each
 
     tally = make_nights(dataset, settings, spread=each)
@@ -139,9 +139,12 @@ def chosen(dataset: Dataset, settings: Settings) -> tuple[list[RawNight], dict[s
     ValueError
         If there are none below the raw folder, two have one name, or `only` names an unknown one.
     """
-    nights = raw_nights(dataset, settings.raw)
+    raw = settings.raw or dataset.raw
+    if raw is None:
+        raise ValueError(f"where is {dataset.spec.name}? Name its unpacked folder with --raw")
+    nights = raw_nights(dataset, raw)
     if unknown := sorted(set(settings.only) - {night.night for night in nights}):
-        raise ValueError(f"{settings.raw}: no night {', '.join(unknown)} of {dataset.spec.name}")
+        raise ValueError(f"{raw}: no night {', '.join(unknown)} of {dataset.spec.name}")
     if settings.only:
         nights = [night for night in nights if night.night in settings.only]
     bad = {night.night: night.bad or dataset.spec.bad.get(night.night, "") for night in nights}

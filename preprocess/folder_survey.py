@@ -1,0 +1,247 @@
+"""A look at a folder of recordings: what is there, and a first description to correct by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nights.stages import STAGES, lookup_stage, stage_map
+from preprocess.custom import night_names, scoring_of
+from recordings.channels import TARGETS, resolve
+from recordings.formats import is_recording, open_recording
+from recordings.labels import Candidate
+from recordings.recording import Recording, RecordingError
+from recordings.scoring import FORMATS, read_scoring
+from recordings.scoring_source import Source, Wanted
+
+_AT_MOST = 200  # recordings opened for the survey; a clinic's montages repeat
+_TRIED = 5  # recordings whose possible scorings are read
+# What is not a scoring, whatever it is called
+_NO_SCORING = (".py", ".json.gz", ".png", ".jpg", ".pdf", ".toml", ".md", ".zip", ".npy", ".npz")
+
+
+@dataclass
+class Survey:
+    """What a folder holds."""
+
+    folder: Path
+    recordings: list[Path]
+    rates: dict[str, Counter[str]] = field(default_factory=dict)  # label: {"256 Hz uV": files}
+    channels: dict[str, Counter[Candidate]] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    scoring: str = ""
+    scoring_format: str = ""
+    stages: dict[str, str] = field(default_factory=dict)  # as written: W, N1, ... or ""
+
+
+def survey(folder: Path) -> Survey:
+    """Look at every recording below a folder, and at the files that may be their scorings.
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder, or no recording in it.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = [path for path in files if is_recording(path)]
+    if not paths:
+        raise ValueError(f"{folder}: no recording in it (EDF, BDF, WFDB, HDF5, BrainVision, ...)")
+    seen = Survey(folder, paths)
+    opened: list[Recording] = []
+    for path in paths[:_AT_MOST]:
+        try:
+            opened.append(open_recording(path))
+        except RecordingError as error:
+            seen.unreadable[path.name] = str(error)
+    for recording in opened:
+        _note_channels(seen, recording)
+    _find_scoring(seen, opened[:_TRIED], [path for path in files if path not in set(paths)])
+    return seen
+
+
+def write_description(seen: Survey, path: Path) -> None:
+    """Write the description of a surveyed folder; an existing file is never overwritten.
+
+    Raises
+    ------
+    ValueError
+        If there is a file already.
+    """
+    if path.exists():
+        raise ValueError(f"{path} is there already: edit it, or name another file with --out")
+    from nights.atomic import write_text
+
+    write_text(path, describe(seen, path))
+
+
+def describe(seen: Survey, path: Path) -> str:
+    """Return the description of a surveyed folder as TOML, for a file at `path`."""
+    name = re.sub(r"\W+", "-", seen.folder.resolve().name).strip("-") or "Nights"
+    home = os.path.relpath(seen.folder.resolve(), path.resolve().parent)
+    lines = [
+        f"# {len(seen.recordings)} recordings, as a look at the folder suggests. Correct what is",
+        "# wrong, then `main_preprocess.py check` and `run` with this file in place of a data set.",
+        *_line("name", name, "folder in the night store"),
+        *_line("folder", home, "where the recordings lie, seen from this file"),
+        *_line("recordings", _pattern(seen.recordings), "pattern below the folder"),
+        *_line("person", _person(seen), "expression in the path; group 1 is the person, '' each"),
+        *_line("scoring", seen.scoring, _scoring_comment(seen)),
+        *_line("scoring_format", seen.scoring_format or "auto", "auto, or one of read_scoring"),
+        "unscored = false  # true keeps recordings without a scoring",
+        "events = false  # true keeps apneas, arousals, ... of the scoring",
+        *_line("table", "", "CSV with columns night, person, family, and labels such as diagnosis"),
+        "",
+        "[channels]  # what to read as each channel, best first; [plus, minus] is a difference",
+        *(_channel_line(seen, target) for target in seen.channels),
+        "",
+        *_stage_lines(seen),
+        "# Labels seen (recordings, rate, unit):",
+        *(f"#   {label!r}: {_listed(rates)}" for label, rates in sorted(seen.rates.items())),
+        *(f"# cannot be read: {why}" for why in seen.unreadable.values()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _note_channels(seen: Survey, recording: Recording) -> None:
+    """Count the labels of one recording, and what the automatic choice takes."""
+    for channel in recording.channels:
+        known = f"{float(channel.rate_hz):g} Hz {channel.unit or 'no unit'}"
+        known += " dead" if channel.dead else ""
+        seen.rates.setdefault(channel.label, Counter())[known] += 1
+    for choice in resolve(recording, list(TARGETS)).choices:
+        if choice.plus is None or choice.target == "EEG":  # follows from C4 and C3
+            continue
+        places = [place for place in (choice.plus, choice.minus) if place is not None]
+        labels = tuple(recording.channels[place].label for place in places)
+        taken: Candidate = labels[0] if len(labels) == 1 else (labels[0], labels[1])
+        seen.channels.setdefault(choice.target, Counter())[taken] += 1
+
+
+def _find_scoring(seen: Survey, opened: Sequence[Recording], files: Sequence[Path]) -> None:
+    """Find the template of file names that gives most recordings a scoring that fits."""
+    possible = [path for path in files if not path.name.lower().endswith(_NO_SCORING)]
+    fits: Counter[tuple[str, str]] = Counter()
+    for recording in opened:
+        for template in _templates(seen, recording.path, possible):
+            found = _format_of(scoring_of(seen.folder, recording.path, template), recording)
+            if found:
+                fits[template, found] += 1
+    if not fits:
+        return
+    (seen.scoring, seen.scoring_format), _ = fits.most_common(1)[0]
+    for recording in opened:
+        path = scoring_of(seen.folder, recording.path, seen.scoring)
+        if path.is_file():
+            seen.stages |= _labels(path, seen.scoring_format)
+
+
+def _templates(seen: Survey, path: Path, files: Sequence[Path]) -> Iterable[str]:
+    """Yield the templates by which a file may belong to a recording, best first."""
+    yield from _named_alike(seen.folder, path, files, path.stem, "{stem}")
+    for length in range(len(path.stem) - 1, 3, -1):
+        yield from _named_alike(
+            seen.folder, path, files, path.stem[:length], f"{{stem:.{length}}}*"
+        )
+    yield "{folder}/{name}"  # annotations in the recording itself
+
+
+def _named_alike(
+    folder: Path, path: Path, files: Sequence[Path], text: str, field_name: str
+) -> Iterable[str]:
+    """Yield a template for each file whose name holds `text`."""
+    for file in files:
+        before, found, after = file.name.partition(text)
+        if not found:
+            continue
+        if "*" in field_name:  # the letters that differ are those up to the last word
+            after = re.sub(r"^[^-_.]*", "", after)
+        place = file.relative_to(folder).parent.as_posix()
+        same = file.parent == path.parent
+        where = "{folder}" if same else place.replace(path.stem, "{stem}")
+        yield f"{where}/{before}{field_name}{after}"
+
+
+def _format_of(path: Path, recording: Recording) -> str:
+    """Return the format of a scoring that can be read and fits; empty if it is none."""
+    try:
+        return read_scoring(path, recording=recording).format
+    except (RecordingError, ValueError):
+        return ""
+
+
+def _labels(path: Path, format: str) -> dict[str, str]:
+    """Return {stage as written: its name} of a scoring, as its own map reads it."""
+    parsed = FORMATS[format](Source(path), Wanted())
+    if parsed is None or parsed.hypnogram is not None:
+        return {}
+    codes = stage_map(parsed.stage_map)
+    stage_marks = {mark.label for mark in parsed.marks if mark.kind == "stage"}
+    written = {*parsed.codes, *stage_marks} | {
+        mark.label for mark in parsed.marks if lookup_stage(mark.label, codes) is not None
+    }
+    found = {label: lookup_stage(label, codes) for label in written}
+    return {label: STAGES[code] if code in range(5) else "" for label, code in found.items()}
+
+
+def _pattern(paths: Sequence[Path]) -> str:
+    """Return the pattern of the most usual suffix; recordings of others are told apart by hand."""
+    suffixes = Counter("".join(path.suffixes[-1:]) for path in paths)
+    return f"**/*{suffixes.most_common(1)[0][0]}"
+
+
+def _person(seen: Survey) -> str:
+    """Guess the expression for the person: `sub-X`, or what stands before a number of the night."""
+    names = list(night_names(seen.folder, seen.recordings).values())
+    night = r"^(?:.*/)?([^/]*?\d[^/]*?)[_-](?:[a-zA-Z]{0,7})\d{1,2}$"
+    for expression in (r"(sub-[^_/]+)", night):
+        found = [re.search(expression, name) for name in names]
+        persons = {match[1] for match in found if match}
+        if all(found) and len(persons) < len(names):
+            return expression
+    return ""
+
+
+def _scoring_comment(seen: Survey) -> str:
+    """Say how many recordings have the scoring file."""
+    if not seen.scoring:
+        return "none found; such as {folder}/{stem}_scoring.txt"
+    paths = (scoring_of(seen.folder, path, seen.scoring) for path in seen.recordings)
+    n_found = sum(path.is_file() for path in paths)
+    return f"{n_found} of {len(seen.recordings)} recordings have it"
+
+
+def _channel_line(seen: Survey, target: str) -> str:
+    """Return the line of one channel: what was taken, most usual first."""
+    taken = [list(c) if isinstance(c, tuple) else c for c, _ in seen.channels[target].most_common()]
+    n_files = seen.channels[target].total()
+    return f"{target} = {json.dumps(taken, ensure_ascii=False)}  # {n_files} recordings"
+
+
+def _stage_lines(seen: Survey) -> list[str]:
+    """Return the table of stages as the scorings write them."""
+    if not seen.stages:
+        return []
+    rows = sorted(seen.stages.items(), key=lambda row: (row[1] == "", row[1], row[0]))
+    return [
+        "[stages]  # as the scorings write them: W, N1, N2, N3, R, or nothing for unscored",
+        *(f"{json.dumps(label, ensure_ascii=False)} = {json.dumps(name)}" for label, name in rows),
+        "",
+    ]
+
+
+def _line(key: str, value: str, comment: str) -> list[str]:
+    """Return one line with its comment; expressions stand in single quotes, as they are."""
+    quoted = f"'{value}'" if "\\" in value else json.dumps(value, ensure_ascii=False)
+    return [f"{key} = {quoted}  # {comment}"]
+
+
+def _listed(rates: Mapping[str, int]) -> str:
+    """Write how many recordings have a label at which rate."""
+    return ", ".join(f"{n} at {known}" for known, n in rates.items())
