@@ -79,8 +79,9 @@ def check(dataset: Dataset, settings: Settings) -> Forecast:
     work = partial(look, spec=dataset.spec, order=settings.order())
     seen = []
     for night, found in each(work, nights, settings.workers):
-        lost = isinstance(found, WorkerLost)
-        seen.append(Seen(night.night, night.person, refused=str(found)) if lost else found)
+        if isinstance(found, WorkerLost):
+            found = Seen(night.night, night.person, refused=str(found))
+        seen.append(found)
     return Forecast(dataset, tuple(sorted(seen, key=lambda one: one.night)), left_out)
 
 
@@ -90,7 +91,8 @@ def look(night: RawNight, spec: DatasetSpec, order: Order) -> Seen:
         recording = open_night(night, spec)
         scoring = read_stages(night, spec, recording)
         events = read_events(night, spec, recording, scoring)
-        channels, n_bytes = {}, 0
+        channels: dict[str, str] = {}
+        n_bytes = 0
         n_epochs = int(recording.duration_s / EPOCH_S + 1e-6)
         for name in order.views:
             view = VIEWS[name]

@@ -218,7 +218,9 @@ def _make(
     """Read the signals of one view and write the night."""
     montage = choose_channels(recording, night, spec, order, view)
     read = read_view(recording, view, montage=montage)
-    grid = grid_of(recording, scoring and scoring.hypnogram, read.n_epochs, edge=spec.page_edge)
+    grid = grid_of(
+        recording, scoring.hypnogram if scoring else None, read.n_epochs, edge=spec.page_edge
+    )
     off_s, on_s = night.lights_s
     known = grid.hypnogram
     hypnogram = replace(
