@@ -19,7 +19,7 @@ from recordings.views import VIEWS
 from staging.derivations import choose_derivations, stored_derivations
 from staging.stage import Reading, SignalStager
 
-_CLASSES = {len(names): names for names in (STAGES, FOUR_CLASSES)}
+_CLASSES: dict[int, tuple[str, ...]] = {5: STAGES, 4: FOUR_CLASSES}
 
 
 class NetworkStager(SignalStager):
@@ -50,9 +50,10 @@ class NetworkStager(SignalStager):
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.name, self.provenance = name, {"stager": name, **card}
-        self.model, self.device = model.to(device).eval(), torch.device(device)
+        self.model: Any = model.to(device).eval()
+        self.device = torch.device(device)
         self.view = VIEWS[card["view"]]
-        self.classes = _CLASSES[model.config.n_classes]
+        self.classes = _CLASSES[self.model.config.n_classes]
 
     @classmethod
     def from_weights(cls, name_or_path: str, device: str = "auto") -> NetworkStager:
