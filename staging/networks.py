@@ -53,7 +53,7 @@ class NetworkStager(SignalStager):
         self.model: Any = model.to(device).eval()
         self.device = torch.device(device)
         self.view = VIEWS[card["view"]]
-        self.classes = _CLASSES[self.model.config.n_classes]
+        self.classes = _CLASSES[int(self.model.config.n_classes)]
 
     @classmethod
     def from_weights(cls, name_or_path: str, device: str = "auto") -> NetworkStager:
