@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from engine.weights import load
 from nights.stages import FOUR_CLASSES, STAGES
@@ -29,7 +28,7 @@ class NetworkStager(SignalStager):
     ----------
     name : str
         As in results and reports.
-    model : Module
+    model : Module of the registry
         In evaluation mode, with `channels` {name: samples per epoch}.
     card : dict
         What is known of the weights; `view` names the view they were trained on.
@@ -43,17 +42,17 @@ class NetworkStager(SignalStager):
     """
 
     def __init__(
-        self, name: str, model: nn.Module, card: Mapping[str, Any], device: str = "auto"
+        self, name: str, model: Any, card: Mapping[str, Any], device: str = "auto"
     ) -> None:
         if not card.get("view"):
             raise ValueError(f"weights {name!r} are no stager: they name no view of signals")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.name, self.provenance = name, {"stager": name, **card}
-        self.model: Any = model.to(device).eval()
+        self.model = model.to(device).eval()
         self.device = torch.device(device)
         self.view = VIEWS[card["view"]]
-        self.classes = _CLASSES[int(self.model.config.n_classes)]
+        self.classes = _CLASSES[self.model.config.n_classes]
 
     @classmethod
     def from_weights(cls, name_or_path: str, device: str = "auto") -> NetworkStager:

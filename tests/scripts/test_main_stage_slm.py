@@ -28,7 +28,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of two simulated nights, one of them with its scoring beside it, and a broken one."""
+    """Two simulated nights, one of them with its scoring beside it, and a broken file."""
     folder = tmp_path_factory.mktemp("nights")
     simulate_night(1, hours=0.5, montage="sleepedf").write(folder / "inside.edf")
     beside = simulate_night(2, hours=0.5, montage="sleepedf")
