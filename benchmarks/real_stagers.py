@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f1 = [round(value, 3) for value in found["per_stage_f1"].values()]
             scores = [found[key] for key in ("accuracy", "kappa", "macro_f1")]
             rows.append([name, decoder, *scores, *f1, found["n_epochs"]])
-    head = ["stager", "correction", "accuracy", "kappa", "macro F1", *"W N1 N2 N3 R".split(), "n"]
+    head = ["stager", "correction", "accuracy", "kappa", "macro F1", *["W", "N1", "N2", "N3", "R"], "n"]
     sys.stdout.write(table("UCDDB 022, one real EEG derivation", head, rows))
     return 0
 

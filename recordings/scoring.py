@@ -9,6 +9,7 @@ sample of the recording; epochs that nobody scored are -1, never W, and never le
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from nights.stages import StageMap
 from recordings.recording import Recording
-from recordings.scoring_binary import parse_hdf5, parse_mat, parse_saf, parse_xlsx
+from recordings.scoring_binary import parse_dod, parse_mat, parse_p2018, parse_saf, parse_xlsx
 from recordings.scoring_events import Event, event_labels, event_seconds
 from recordings.scoring_grid import page_windows
 from recordings.scoring_lists import (
@@ -60,8 +61,8 @@ Parser = Callable[[Source, Wanted], Parsed | None]
 # In the order in which they are tried; what a text must hold to be taken gets weaker downwards.
 FORMATS: dict[str, Parser] = {
     "edfplus": parse_edf_or_own,
-    "dod_h5": parse_hdf5,
-    "p2018_mat": parse_hdf5,
+    "dod_h5": parse_dod,
+    "p2018_mat": parse_p2018,
     "hume_mat": parse_mat,
     "own_json": parse_own_json,
     "own_table": parse_own_table,
@@ -167,10 +168,13 @@ def _parse(source: Source, format: str, wanted: Wanted) -> tuple[str, Parsed]:
         raise source.refuse("no such file")
     if not source.head:
         raise source.refuse("is empty")
-    for name in FORMATS if format == "auto" else (format,):
-        parsed = FORMATS[name](source, wanted)
-        if parsed is not None:
-            return name, parsed
+    try:
+        for name in FORMATS if format == "auto" else (format,):
+            parsed = FORMATS[name](source, wanted)
+            if parsed is not None:
+                return name, parsed
+    except csv.Error as error:
+        raise source.refuse(f"has a table that cannot be read ({error})") from error
     if format != "auto":
         raise source.refuse(f"is not of the format {format!r}")
     raise source.refuse(f"is no scoring of a known format; known: {', '.join(FORMATS)}")

@@ -20,7 +20,8 @@ from recordings.responses import NONE, Response, butter_sections, edge_gain
 BLOCK_S = 256.0  # longer blocks leave the caches, shorter ones spend more on their overlap
 BATCH = 8  # blocks per transform call: the SIMD lanes are full, the batch stays in the cache
 _LONGEST_STEP_S = 8.0  # rates that meet no sooner than this are matched by phase, see `_plan`
-_CHUNK = 1 << 15  # samples interpolated at a time, to stay in the cache
+_CHUNK = 1 << 15  # samples worked on at a time, to stay in the cache
+_FIRST_RUN = 256  # samples tried at once after a clipped one: clipped samples come in groups
 
 MIN_SIGMA = 1e-6  # wav2sleep: floor of the standard deviation
 MIN_MAGNITUDE = 1e-8  # floor of the spectrogram: an all-zero frame has no logarithm
@@ -111,12 +112,12 @@ def _plan(rate_hz: Fraction, target_hz: Fraction, overlap_s: float) -> _Plan:
     unit = step.denominator if step.denominator <= _LONGEST_STEP_S * target_hz else 1
     skip = math.ceil(overlap_s * target_hz / unit) * unit
     length_s = max(BLOCK_S, 6 * overlap_s)
-    n_out = _block_length(step, unit, length_s * target_hz)
+    n_out = _block_length(step, unit, float(length_s * target_hz))
     hop = (n_out - 2 * skip) // unit * unit
     return _Plan(round(n_out * step), n_out, skip, hop, step)
 
 
-def _block_length(step: Fraction, unit: int, wanted: Fraction) -> int:
+def _block_length(step: Fraction, unit: int, wanted: float) -> int:
     """Return a length near `wanted`: whole at both rates if one is, then quick to transform."""
     lengths = np.arange(int(0.75 * wanted) // unit, int(1.25 * wanted) // unit + 1) * unit
     rests = lengths * step.numerator % step.denominator
@@ -358,38 +359,42 @@ def running_moments(
     """
     x = np.asarray(x, dtype=np.float64)
     rate = float(rate_hz)
-    share_mean, share = 1 / (rate * scaling.mean_tau_s), 1 / (rate * scaling.variance_tau_s)
     warm = x[: max(1, min(int(scaling.mean_tau_s * rate), len(x) // 10))]
-    floor = scaling.min_sigma**2
     mean = np.empty_like(x)
     mean[0] = warm.mean()
-    mean[1:], _ = signal.lfilter(
-        [share_mean], [1, share_mean - 1], x[1:], zi=[(1 - share_mean) * mean[0]]
-    )
-    squares = (x - mean) ** 2
+    mean[1:] = _smoothed(x[1:], 1 / (rate * scaling.mean_tau_s), mean[0])
     variance = np.empty_like(x)
-    variance[0] = max(float(warm.var()), floor, 1e-6)
+    variance[0] = max(float(warm.var()), scaling.min_sigma**2, 1e-6)
+    share = 1 / (rate * scaling.variance_tau_s)
+    clipped = _smooth_clipped((x - mean) ** 2, share, variance, scaling)
+    return mean, variance, clipped
+
+
+def _smoothed(x: np.ndarray, share: float, start: float) -> np.ndarray:
+    """Return y[t] = share x[t] + (1 - share) y[t - 1], where y[-1] is `start`."""
+    return signal.lfilter([share], [1, share - 1], x, zi=[(1 - share) * start])[0]
+
+
+def _smooth_clipped(
+    squares: np.ndarray, share: float, variance: np.ndarray, scaling: CausalScaling
+) -> np.ndarray:
+    """Fill `variance` from its first value on; return where the residual was clipped."""
     clipped: list[int] = []
-    at, length = 1, 256
-    while at < len(x):
-        stop = min(at + length, len(x))
-        run, _ = signal.lfilter(
-            [share], [1, share - 1], squares[at:stop], zi=[(1 - share) * variance[at - 1]]
-        )
+    at, length = 1, _FIRST_RUN
+    while at < len(squares):
+        part = squares[at : at + length]
+        run = _smoothed(part, share, variance[at - 1])
         before = np.concatenate([variance[at - 1 : at], run[:-1]])
-        limit = scaling.clip_sigma**2 * np.maximum(before, floor)
-        beyond = np.flatnonzero(squares[at:stop] > limit)
-        if not beyond.size:
-            variance[at:stop] = run
-            at, length = stop, min(2 * length, 1 << 16)
-            continue
-        first = int(beyond[0])
-        variance[at : at + first] = run[:first]
-        at += first
-        variance[at] = share * limit[first] + (1 - share) * variance[at - 1]
-        clipped.append(at)
-        at, length = at + 1, 256
-    return mean, variance, np.array(clipped, dtype=np.int64)
+        limit = scaling.clip_sigma**2 * np.maximum(before, scaling.min_sigma**2)
+        beyond = np.flatnonzero(part > limit)
+        n = int(beyond[0]) if beyond.size else len(part)
+        variance[at : at + n] = run[:n]
+        at, length = at + n, min(2 * length, _CHUNK)
+        if beyond.size:
+            variance[at] = share * limit[n] + (1 - share) * variance[at - 1]
+            clipped.append(at)
+            at, length = at + 1, _FIRST_RUN
+    return np.array(clipped, dtype=np.int64)
 
 
 def log_spectrogram(

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recordings.channels import TARGETS, Candidate, Montage
-from recordings.ingest import NightSignals, read_view
-from recordings.views import View
 
 from nights.hypnogram import Hypnogram
 from nights.night import Night, NightError
 from nights.stages import STAGES
+from recordings.channels import TARGETS, Candidate, Montage
+from recordings.ingest import NightSignals, read_view
 from recordings.recording import Recording
 from recordings.stored import stored_signals
+from recordings.views import View
 
 FLAT_UV = 0.05  # an EEG epoch whose standard deviation is below this holds no EEG (amplifier noise)
 

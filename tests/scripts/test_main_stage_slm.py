@@ -119,7 +119,9 @@ def test_someone_elses_predictions_can_be_corrected(folder: Path, tmp_path: Path
     theirs = tmp_path / "first" / "inside" / "uncorrected.csv"
     done = stage(night, "--out", tmp_path / "second", "--stager", theirs)
     assert done.returncode == 0, done.stdout
-    once, twice = (pd.read_csv(tmp_path / r / "inside" / "hypnogram.csv") for r in ("first", "second"))
+    once, twice = (
+        pd.read_csv(tmp_path / r / "inside" / "hypnogram.csv") for r in ("first", "second")
+    )
     assert once["stage"].tolist() == twice["stage"].tolist()
 
 
