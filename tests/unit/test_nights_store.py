@@ -78,6 +78,18 @@ def test_numpy_and_torch_decode_the_same(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+@pytest.mark.parametrize("n_epochs", [50, 1300])
+def test_padded_z_score_is_that_of_the_night_filled_up_with_zeros(
+    tmp_path: Path, n_epochs: int
+) -> None:
+    samples = eeg_like(n_epochs, 40)
+    night = Night.open(_one(tmp_path, samples, dtype="float32"))
+    padded = np.zeros((1200, 40))
+    padded[: min(n_epochs, 1200)] = samples[:1200]
+    wanted = (samples - padded.mean()) / padded.std(ddof=1)
+    assert night.read(normalise="z_padded")["C4"] == pytest.approx(wanted, abs=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_sidecar_statistics_are_those_of_what_is_stored(tmp_path: Path, dtype: str) -> None:
     path = make_night(tmp_path, stages=[0, -1, 2, 2, -1], dtype=dtype)
@@ -96,12 +108,12 @@ def test_normalisation_uses_the_statistics_of_the_night(tmp_path: Path) -> None:
     night = Night.open(make_night(tmp_path, stages=[2, 2, -1, -1, 3, 4]))
     z = night.read(["C4"], normalise="z")["C4"].astype(np.float64)
     assert (z.mean(), z.std()) == pytest.approx((0, 1), abs=1e-4)
-    staged = night.read(["C4"], normalise="z-staged")["C4"][night.stages >= 0].astype(np.float64)
+    staged = night.read(["C4"], normalise="z_staged")["C4"][night.stages >= 0].astype(np.float64)
     assert (staged.mean(), staged.std()) == pytest.approx((0, 1), abs=1e-4)
-    iqr = night.read(["C4"], normalise="iqr")["C4"]
-    assert np.percentile(iqr, (25, 50, 75)) @ [-1, 0, 1] == pytest.approx(1, abs=1e-4)
-    with pytest.raises(NightError, match="no normalisation 'minmax'"):
-        night.read(normalise="minmax")  # type: ignore[arg-type]
+    robust = night.read(["C4"], normalise="robust")["C4"]
+    assert np.percentile(robust, (25, 50, 75)) @ [-1, 0, 1] == pytest.approx(1, abs=1e-4)
+    with pytest.raises(NightError, match="no normalisation 'z_causal'"):
+        night.read(normalise="z_causal")  # type: ignore[arg-type]
 
 
 def test_a_window_is_the_same_slice_of_the_night(tmp_path: Path) -> None:
@@ -146,10 +158,16 @@ def test_the_hypnogram_comes_back_with_its_clock(tmp_path: Path) -> None:
 
 def test_events_are_kept_and_counted_in_seconds_per_epoch(tmp_path: Path) -> None:
     events = [(46.0, 28.0, "hypopnea"), (5.25, 10.0, "arousal"), (50.0, 4.0, "hypopnea")]
-    night = Night.open(make_night(tmp_path, stages=[2] * 4, events=events))
+    as_read = [(*event, "what the file calls it") for event in events]
+    night = Night.open(make_night(tmp_path, stages=[2] * 4, events=as_read))
     assert night.events == sorted(events)
     assert night.sidecar["event_types"] == ["arousal", "hypopnea"]
     assert night.labels.tolist() == [[2] * 4, [10, 0, 0, 0], [0, 14, 14, 0]]
+
+
+def test_event_times_late_in_the_night_keep_their_fractions(tmp_path: Path) -> None:
+    events = [(np.float64(28801.253), 10.0625, "arousal")]
+    assert Night.open(make_night(tmp_path, events=events)).events == events
 
 
 def test_no_events_scored_differs_from_none_found(tmp_path: Path) -> None:
