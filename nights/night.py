@@ -121,12 +121,12 @@ class Night:
 
     @property
     def events(self) -> list[Event]:
-        """Events as (onset_s, duration_s, type), sorted; empty when none were scored."""
+        """Events by onset; empty when none were scored."""
         if self.sidecar["event_types"] is None:
             return []
         with self._beside("events.csv").open(newline="", encoding="utf-8") as rows:
             return [
-                (float(row["onset_s"]), float(row["duration_s"]), row["type"])
+                Event(float(row["onset_s"]), float(row["duration_s"]), row["type"])
                 for row in csv.DictReader(rows)
             ]
 

@@ -106,7 +106,7 @@ def write_night(
     night = f"{dataset}/{rec}"
     _check_names(night, (dataset, rec), signals)
     lost = np.zeros(hypnogram.n_epochs, bool) if gaps is None else np.asarray(gaps, bool)
-    found = None if events is None else sorted((float(e[0]), float(e[1]), e[2]) for e in events)
+    found = None if events is None else sorted(Event(*event) for event in events)
     scored = replace(hypnogram, stages=np.where(lost, UNSCORED, hypnogram.stages))
     offsets = {
         name: _offset(f"night {night!r}: {name}", samples, ~lost, dtype)
@@ -241,18 +241,13 @@ def _write_scoring(
     path: Path, hypnogram: Hypnogram, events: Sequence[Event] | None
 ) -> dict[str, int]:
     """Write stages and events beside the sidecar `path`; return the CRC of each file."""
-    rows = [hypnogram.stages]
-    for kind in event_types(events or ()):
-        of_kind = [event for event in events or () if event[2] == kind]
-        onset_s, epoch_s = hypnogram.onset_s, hypnogram.epoch_s
-        seconds = event_seconds(of_kind, hypnogram.n_epochs, onset_s=onset_s, epoch_s=epoch_s)
-        rows.append(seconds)
-    labels = np.stack(rows)
+    seconds = event_seconds(events or (), hypnogram, event_types(events or ()))
+    labels = np.concatenate([hypnogram.stages[None], seconds])
     with atomic_path(path.with_suffix(".lab.npy")) as temporary:
         np.save(temporary, labels)
     crc32 = {"lab.npy": zlib.crc32(labels.data)}
     if events is not None:
-        lines = [f"{onset_s!r},{duration_s!r},{kind}" for onset_s, duration_s, kind in events]
+        lines = [f"{float(e.onset_s)!r},{float(e.duration_s)!r},{e.type}" for e in events]
         table = "\n".join(["onset_s,duration_s,type", *lines, ""]).encode()
         write_bytes(path.with_suffix(".events.csv"), table)
         crc32["events.csv"] = zlib.crc32(table)

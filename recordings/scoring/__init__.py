@@ -16,10 +16,10 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from nights.events import Event
 from nights.stages import StageMap
 from recordings.recording import Recording
 from recordings.scoring.binary import parse_dod, parse_mat, parse_p2018, parse_saf, parse_xlsx
-from recordings.scoring.events import Event, event_labels, event_seconds
 from recordings.scoring.grid import page_windows
 from recordings.scoring.lists import (
     parse_basictype,
@@ -49,8 +49,6 @@ __all__ = [
     "FORMATS",
     "Event",
     "Scoring",
-    "event_labels",
-    "event_seconds",
     "page_windows",
     "read_scoring",
     "read_sessions",

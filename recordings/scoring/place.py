@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.stages import EPOCH_S, UNSCORED, lookup_stage, stage_map
-from recordings.scoring.events import Event, event_type
+from recordings.scoring.events import event_type
 from recordings.scoring.grid import (
     DAY_S,
     MAX_SPAN_S,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nights.events import event_seconds
+from nights.events import Event, event_seconds
 from nights.hypnogram import Hypnogram
 from nights.ledger import (
     Failure,
@@ -157,8 +157,9 @@ def test_the_hypnogram_comes_back_with_its_clock(tmp_path: Path) -> None:
 
 
 def test_events_are_kept_and_counted_in_seconds_per_epoch(tmp_path: Path) -> None:
-    events = [(46.0, 28.0, "hypopnea"), (5.25, 10.0, "arousal"), (50.0, 4.0, "hypopnea")]
-    as_read = [(*event, "what the file calls it") for event in events]
+    times = [(46.0, 28.0, "hypopnea"), (5.25, 10.0, "arousal"), (50.0, 4.0, "hypopnea")]
+    events = [Event(*time) for time in times]
+    as_read = [Event(*time, "what the file calls it") for time in times]
     night = Night.open(make_night(tmp_path, stages=[2] * 4, events=as_read))
     assert night.events == sorted(events)
     assert night.sidecar["event_types"] == ["arousal", "hypopnea"]
@@ -166,7 +167,7 @@ def test_events_are_kept_and_counted_in_seconds_per_epoch(tmp_path: Path) -> Non
 
 
 def test_event_times_late_in_the_night_keep_their_fractions(tmp_path: Path) -> None:
-    events = [(np.float64(28801.253), 10.0625, "arousal")]
+    events = [Event(np.float64(28801.253), 10.0625, "arousal")]
     assert Night.open(make_night(tmp_path, events=events)).events == events
 
 
@@ -178,12 +179,22 @@ def test_no_events_scored_differs_from_none_found(tmp_path: Path) -> None:
     assert unknown.events == none.events == []
 
 
-def test_overlapping_events_count_once_and_a_touch_is_never_zero() -> None:
-    assert event_seconds([(0, 20, "x"), (10, 15, "x")], 2).tolist() == [25, 0]
-    assert event_seconds([(29.9, 0.2, "x")], 2).tolist() == [1, 1]
-    assert event_seconds([(-50, 400, "x")], 3).tolist() == [30, 30, 30]
-    assert event_seconds([(40, 10, "x")], 2, onset_s=15).tolist() == [5, 5]
-    assert event_seconds([(500, 10, "x")], 2).tolist() == [0, 0]
+@pytest.mark.parametrize(
+    ("events", "onset_s", "seconds"),
+    [
+        ([(0, 20), (10, 15)], 0, [25, 0]),
+        ([(29.9, 0.2)], 0, [1, 1]),
+        ([(-50, 400)], 0, [30, 30]),
+        ([(40, 10)], 15, [5, 5]),
+        ([(500, 10)], 0, [0, 0]),
+    ],
+)
+def test_overlapping_events_count_once_and_a_touch_is_never_zero(
+    events: list[tuple[float, float]], onset_s: float, seconds: list[int]
+) -> None:
+    hypnogram = Hypnogram(np.zeros(2, int), onset_s=onset_s)
+    scored = [Event(*times, "x") for times in events]
+    assert event_seconds(scored, hypnogram, ["x"]).tolist() == [seconds]
 
 
 def test_gaps_keep_the_clock_and_are_unscored(tmp_path: Path) -> None:
