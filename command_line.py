@@ -52,6 +52,26 @@ def parse(config: type[C], argv: Sequence[str] | None = None) -> C:
         parser.error(str(error))
 
 
+def run(main: Callable[[C], int], config: type[C], argv: Sequence[str] | None = None) -> int:
+    """Parse, call `main` and return its exit status; an error a person can mend is one line.
+
+    Returns
+    -------
+    int
+        What `main` returns; 2 after a ValueError, an OSError or an ImportError (of an optional
+        package), whose message is written to the standard error output; 130 when stopped by hand.
+    """
+    parsed = parse(config, argv)
+    try:
+        return main(parsed)
+    except (ValueError, OSError, ImportError) as error:
+        sys.stderr.write(f"{Path(sys.argv[0]).name}: error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; what was finished is kept, the same command goes on\n")
+        return 130
+
+
 def dump(config: Any, path: Path) -> None:
     """Write every field of `config` as JSON to `path`, whole or not at all; `--config` reads it."""
     text = json.dumps(dataclasses.asdict(config), indent=2, default=str)

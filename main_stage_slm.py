@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from command_line import dump, parse
+from command_line import dump, run
 
 if TYPE_CHECKING:
     from staging.corrector import Corrector
@@ -48,8 +48,10 @@ class Config:
 
 
 # What decides a result; the other fields may differ between a run and its rerun.
-SETTINGS = ("stager", "correction", "decoder", "language_model", "weight", "context")
-SETTINGS += ("channel", "channel_file", "vote", "scoring", "dry_run")
+SETTINGS = (
+    *("stager", "correction", "decoder", "language_model", "weight", "context"),
+    *("channel", "channel_file", "vote", "scoring", "dry_run"),
+)
 
 
 def main(cfg: Config) -> int:
@@ -65,14 +67,14 @@ def main(cfg: Config) -> int:
     overrides = named_channels(cfg.channel, cfg.channel_file)
     reader = NightReader(stager, overrides, cfg.vote, cfg.scoring, n_epochs)
     settings = {key: value for key, value in asdict(cfg).items() if key in SETTINGS}
-    run = StagingRun(cfg.out, stager, load_corrector(cfg), settings, strict=cfg.strict)
+    staging = StagingRun(cfg.out, stager, load_corrector(cfg), settings, strict=cfg.strict)
     dump(cfg, cfg.out / "config.json")
     outcome = Outcome(cfg.out / "failed.jsonl")
-    todo = run.unfinished(sources, outcome, force=cfg.force)
+    todo = staging.unfinished(sources, outcome, force=cfg.force)
     for source, coming in progress(read_ahead(todo, reader), len(todo)):
         with outcome.night(source.name) as step:
-            sys.stdout.write(run.stage(source, coming, step, alone=len(sources) == 1))
-    sys.stdout.write(run.sum_up(sources) + outcome.table())
+            sys.stdout.write(staging.stage(source, coming, step, alone=len(sources) == 1))
+    sys.stdout.write(staging.sum_up(sources) + outcome.table())
     return outcome.close(skip_errors=cfg.skip_errors)
 
 
@@ -87,4 +89,4 @@ def load_corrector(cfg: Config) -> Corrector | None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(parse(Config)))
+    raise SystemExit(run(main, Config))

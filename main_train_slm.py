@@ -62,11 +62,12 @@ def main(cfg: Config) -> int:
     dump(cfg, folder.config)
     write_split(cfg.out, split)
     model = start_model(cfg)
-    blocks = BlockSource(parts["train"], model.config.n_positions, cfg.batch_size)
+    length = model.config.n_positions
+    blocks = BlockSource(parts["train"], length, cfg.batch_size)
     plan = Plan(1 if cfg.dry_run else cfg.n_passes, lr=cfg.lr, patience=cfg.patience)
     card = about(cfg, nights, split)
     val = sequences(parts["val"])
-    train(model, LanguageTask(), blocks, val, plan, folder, seed=cfg.seed, card=card)
+    train(model, LanguageTask(length), blocks, val, plan, folder, seed=cfg.seed, card=card)
     report(cfg, parts, folder)
     return 0
 
@@ -97,7 +98,12 @@ def about(cfg: Config, nights: list, split: Any) -> dict[str, Any]:
         "init": cfg.init,
         "objective": "next stage, labels moved by one",
         "sources": [
-            {"name": name, "title": facts[0].title, "licence": facts[0].licence, "nights": used[name]}
+            {
+                "name": name,
+                "title": facts[0].title,
+                "licence": facts[0].licence,
+                "nights": used[name],
+            }
             for name, facts in SOURCES.items()
             if used[name]
         ],
@@ -108,16 +114,20 @@ def about(cfg: Config, nights: list, split: Any) -> dict[str, Any]:
 
 def report(cfg: Config, parts: dict[str, list], folder: Any) -> None:
     """Judge the model, what it started from and the tables on the test people; write and print."""
-    import models
+    from torch import nn
+
     from engine import weights
     from engine.checkpoint import load_weights, save_weights
     from evaluation.next_stage import next_stage_scores
+    from models.transitions import Duration, DurationConfig, Markov, MarkovConfig
     from nights.atomic import write_text
     from nights.sequences import sequences
 
     fitted = sequences(parts["train"])
-    candidates = {f"markov-{k}": models.create("markov", order=k).fit(fitted) for k in range(6)}
-    candidates["duration"] = models.create("duration").fit(fitted)
+    candidates: dict[str, nn.Module] = {
+        **{f"markov-{k}": Markov(MarkovConfig(order=k)).fit(fitted) for k in range(6)},
+        "duration": Duration(DurationConfig()).fit(fitted),
+    }
     save_weights(cfg.out / "markov.safetensors", candidates["markov-1"])
     if cfg.init and not cfg.dry_run:
         candidates[cfg.init] = weights.load(cfg.init)[0]

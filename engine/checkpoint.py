@@ -18,12 +18,18 @@ import torch
 from torch import nn
 
 import models
+from models import published
 from nights.atomic import atomic_path
 
 # Names under which training codes put the weights into a checkpoint
 _HOLDERS = ("state_dict", "model_state_dict")
-# Scores saved as NumPy scalars stand in many checkpoints; these types carry no code
-_PLAIN_NUMPY = [np._core.multiarray.scalar, np.dtype, type(np.dtype("f8")), type(np.dtype("f4"))]
+# Scores saved as NumPy numbers stand in many checkpoints. What builds them runs no code of the
+# file; before NumPy 2 it had another address.
+_NUMBER: Any = np.float64(0).__reduce__()[0]
+_PLAIN_NUMPY: list[Any] = [
+    *(_NUMBER, (_NUMBER, "numpy.core.multiarray.scalar")),
+    *(np.dtype, type(np.dtype("f8")), type(np.dtype("f4"))),
+]
 
 
 class CheckpointError(ValueError):
@@ -115,8 +121,8 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     config = {key: _tuples(value) for key, value in json.loads(metadata["config"]).items()}
     model = models.create(metadata["model"], **config)
     try:
-        model.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
+        published.fill(model, tensors, metadata["model"])
+    except ValueError as error:
         raise CheckpointError(f"{path.name}: {error}") from None
     return model.eval(), json.loads(metadata["card"])
 
@@ -139,7 +145,7 @@ def _read_npz(path: Path) -> dict[str, torch.Tensor]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: torch.from_numpy(np.array(file[key])) for key in file.files}
-    except (ValueError, TypeError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path.name}: not a readable NPZ file of arrays ({error})") from None
 
 
@@ -158,10 +164,9 @@ def _state_dict(path: Path, content: Any) -> dict[str, torch.Tensor]:
 
 def _registered(model: nn.Module) -> tuple[str, dict[str, Any]]:
     """Return the name of a model in the registry and its configuration as plain values."""
-    config = getattr(model, "config", None)
     for name in models.names():
-        if models.entry(name) == (type(model), type(config)):
-            return name, dataclasses.asdict(config)  # type: ignore[call-overload]
+        if models.entry(name)[0] is type(model):
+            return name, dataclasses.asdict(model.config)  # type: ignore[call-overload]
     raise CheckpointError(f"{type(model).__name__} is not in the model registry; cannot be saved")
 
 

@@ -44,7 +44,7 @@ class Plan:
         if self.n_passes < 1:
             raise ValueError(f"n_passes must be at least 1, found {self.n_passes}")
         if not 0 <= self.min_lr <= self.lr:
-            raise ValueError(f"min_lr {self.min_lr} must lie between 0 and lr {self.lr}")
+            raise ValueError(f"min_lr must lie between 0 and lr, found {self.min_lr} and {self.lr}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share of the steps, 0 to 1, found {self.warmup}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -19,14 +19,16 @@ IGNORED = -100  # target of a place that holds no epoch; the default of cross_en
 class Batch(Protocol):
     """Anything a task's loss takes; it knows the nights it came from."""
 
-    nights: tuple[str, ...]
+    @property
+    def nights(self) -> tuple[str, ...]:
+        """Names of the nights in it."""
 
 
 class Task(Protocol):
     """An objective, as the training loop sees it."""
 
-    headline: str  # metric of `evaluate` that chooses the best pass
-    higher_is_better: bool
+    headline: ClassVar[str]  # metric of `evaluate` that chooses the best pass
+    higher_is_better: ClassVar[bool]
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[torch.Tensor, dict[str, float]]:
         """Return the scalar to minimise and the numbers to log."""
@@ -75,7 +77,7 @@ class BlockSource:
         if not self._pieces:
             raise ValueError("no night has two scored epochs in a row: nothing to train on")
         self._piece_of_block = np.concatenate(
-            [np.full(-(-len(s) // length), i) for i, (_, s) in enumerate(self._pieces)]
+            [np.full(-(-(len(s) - 1) // length), i) for i, (_, s) in enumerate(self._pieces)]
         )
 
     def __len__(self) -> int:
@@ -102,15 +104,24 @@ class BlockSource:
         return StageBlocks(tokens, following, tuple(sorted({self._pieces[i][0] for i in pieces})))
 
 
+@dataclass(frozen=True)
 class LanguageTask:
     """Predict the next stage, at every place of a block.
 
+    Parameters
+    ----------
+    length : int
+        Epochs per block in which held-out nights are read.
+
+    Notes
+    -----
     The published training moved the labels by one and then once more inside its loss, so its models
     learned the stage after the next. Here they are moved once.
     """
 
-    headline = "nll"
-    higher_is_better = False
+    length: int
+    headline: ClassVar[str] = "nll"
+    higher_is_better: ClassVar[bool] = False
 
     def loss(self, model: nn.Module, batch: StageBlocks) -> tuple[torch.Tensor, dict[str, float]]:
         """Return the mean cross-entropy in nats per stage."""
@@ -123,12 +134,12 @@ class LanguageTask:
     def evaluate(self, model: nn.Module, held_out: Sequence[np.ndarray]) -> dict[str, float]:
         """Return nats per stage and accuracy on stage sequences, read in consecutive blocks."""
         model.eval()
-        device, length = next(model.parameters()).device, model.config.n_positions
+        device = next(model.parameters()).device
         nats, right, n_stages = 0.0, 0, 0
         for sequence in held_out:
             stages = torch.from_numpy(sequence.astype(np.int64)).to(device)
-            for first in range(0, len(stages) - 1, length):
-                block = stages[first : first + length + 1]
+            for first in range(0, len(stages) - 1, self.length):
+                block = stages[first : first + self.length + 1]
                 logits = model(block[None, :-1])[0]
                 nats += F.cross_entropy(logits, block[1:], reduction="sum").item()
                 right += int((logits.argmax(dim=-1) == block[1:]).sum())

@@ -80,6 +80,12 @@ class Weights:
         return not self.address and not self.by_hand
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What a result should say of the weights it used."""
+        named = ("name", "licence", "source", "view", "normalisation", "expected", "sha256")
+        return {fact: getattr(self, fact) for fact in named}
+
+    @property
     def path(self) -> Path:
         """Where the file lies once it is there."""
         if self.in_tree:
@@ -176,8 +182,7 @@ def convert(name: str) -> Path:
         return weights.converted
     state_dict = read_foreign(get(name))
     model = published.load(weights.model, state_dict, **weights.config)
-    facts = ("name", "licence", "source", "view", "normalisation", "expected", "sha256")
-    save_weights(weights.converted, model, {fact: getattr(weights, fact) for fact in facts})
+    save_weights(weights.converted, model, weights.facts)
     return weights.converted
 
 
@@ -187,7 +192,8 @@ def load(name_or_path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     Parameters
     ----------
     name_or_path : str or Path
-        Entry of the manifest, fetched and converted if need be, or a safetensors file of ours.
+        Entry of the manifest, fetched and converted if need be, or a safetensors file of ours. The
+        card of a manifest entry holds its facts too: licence, source, SHA-256, view.
     """
     path = Path(name_or_path)
     if path.suffix == ".safetensors":
@@ -195,7 +201,8 @@ def load(name_or_path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     weights = entry(str(name_or_path))
     if weights.in_tree:
         _check(weights, weights.path)
-    return load_weights(convert(weights.name))
+    model, card = load_weights(convert(weights.name))
+    return model, card | weights.facts
 
 
 def _address(weights: Weights, source: str) -> str:

@@ -29,14 +29,14 @@ from nights.atomic import atomic_path, write_text
 from nights.hypnogram import Hypnogram
 from nights.stages import FOUR_CLASSES, STAGES
 from recordings.scoring import Event
-from recordings.scoring_own import (
+from recordings.scoring.own import (
     CLASSES_TEXT,
     JSON_FORMAT,
     NO_CLOCK_TEXT,
     STAGE_COLUMNS,
     STAGE_TEXT,
 )
-from recordings.scoring_source import NO_DATE
+from recordings.scoring.source import NO_DATE
 
 if TYPE_CHECKING:
     import mne

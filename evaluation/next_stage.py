@@ -1,4 +1,4 @@
-"""How well a model foretells the next stage: the figure that language models of sleep compete in."""
+"""How well a model foretells the next stage: the figure language models of sleep compete in."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 MIN_HISTORY = 5  # stages before the first one judged, the same for every model
 
 
 @torch.inference_mode()
 def next_stage_scores(
-    model: nn.Module, sequences: Iterable[np.ndarray], *, context: int = 30
+    model: Any, sequences: Iterable[np.ndarray], *, context: int = 30
 ) -> dict[str, Any]:
     """Judge a model on stage sequences it has not seen.
 
@@ -48,7 +47,7 @@ def next_stage_scores(
     return {"nll": nats / n_epochs, "accuracy": right / n_epochs, "n_epochs": n_epochs}
 
 
-def running_log_probs(model: nn.Module, stages: np.ndarray, context: int = 30) -> torch.Tensor:
+def running_log_probs(model: Any, stages: np.ndarray, context: int = 30) -> torch.Tensor:
     """Return the log-probabilities (n, K) of what follows each epoch of `stages` (n,).
 
     A language model sees at most the last `context` epochs, placed from its first position on, as

@@ -1,7 +1,7 @@
 """Transition tables: the plain peers of the stage language model.
 
-Counts of what followed what, smoothed towards shorter contexts. They are fitted in a second, and are
-the figure any language model of sleep has to beat.
+Counts of what followed what, smoothed towards shorter contexts. They are fitted in a second, and
+are the figure any language model of sleep has to beat.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Stage sequences: what a language model of sleep reads, cut at gaps, each with its person.
 
-An epoch nobody scored breaks a sequence. Dropping it instead would put stages side by side that were
-never neighbours, and teach a model transitions that do not exist.
+An epoch nobody scored breaks a sequence. Dropping it instead would put stages side by side that
+were never neighbours, and teach a model transitions that do not exist.
 """
 
 from __future__ import annotations

@@ -130,14 +130,16 @@ def consensus(scorings: np.ndarray) -> np.ndarray:
     A tie goes to the tied stage whose best voter agrees most with the other scorers over the night.
     """
     votes = scorings[:, None] == np.arange(W, R + 1)[:, None]  # (scorers, stages, E)
-    agreement = (scorings[:, None] == scorings[None]).mean(axis=(1, 2))  # (scorers,)
+    scored = votes.any(axis=1).astype(float)  # (scorers, E)
+    same = np.einsum("ise,jse->ij", votes.astype(float), votes.astype(float))
+    agreement = (same / np.maximum(scored @ scored.T, 1)).mean(axis=1)  # (scorers,)
     # A vote counts 1; the best voter's rank adds less than one vote can
     count = votes.sum(axis=0) + (votes * agreement[:, None, None]).max(axis=0) / 2
     return np.where(votes.any(axis=(0, 1)), count.argmax(axis=0), UNSCORED).astype(np.int8)
 
 
-# People whose nights stagers are judged on elsewhere, with correction: the twenty of the Sleep-EDF-20
-# benchmark and the one UCDDB night whose EEG epochs are at hand. No language model trains on them.
+# People on whose nights stagers are judged, with correction: the twenty of the Sleep-EDF-20
+# benchmark and the UCDDB night whose EEG epochs are at hand. No language model trains on them.
 JUDGED_ELSEWHERE = (*(f"sleepedf/SC4{person:02d}" for person in range(20)), "ucddb/ucddb022")
 
 SOURCES: dict[str, tuple[HypnogramSource, ...]] = {

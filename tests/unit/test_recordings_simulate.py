@@ -19,10 +19,11 @@ from nights.stages import N1, N2, N3, R, W
 from nights.stages import STAGES as NAMES
 from recordings.edf import EdfRecording
 from recordings.edf_writing import Signal, write_edfplus
-from recordings.recording import Annotation, RecordingError
-from recordings.simulate import SCORER, Config, SimulatedNight, main, simulate_night
-from recordings.simulate_eeg import lead_gains
-from recordings.simulate_events import (
+from recordings.recording import SIMULATED, Annotation, RecordingError
+from recordings.simulate import SCORER, SimulatedNight, simulate_night
+from recordings.simulate.__main__ import Config, main
+from recordings.simulate.eeg import lead_gains
+from recordings.simulate.events import (
     AROUSAL,
     BREATHING_EVENTS,
     CENTRAL,
@@ -31,8 +32,8 @@ from recordings.simulate_events import (
     OBSTRUCTIVE,
     make_plan,
 )
-from recordings.simulate_montage import MONTAGES
-from recordings.simulate_stages import Person, draw_stages
+from recordings.simulate.montage import MONTAGES
+from recordings.simulate.stages import Person, draw_stages
 
 STAGES = np.repeat([W, N1, N2, N3, N2, R], 40)  # two hours in bouts of 20 minutes; N3 from 3600 s
 
@@ -354,8 +355,10 @@ def test_our_own_reader_gives_back_signals_clock_and_marks(tmp_path: Path) -> No
         scale = 1000 if signal.unit == "mV" else 1  # the reader gives every voltage in uV
         read = recording.read(label) / scale
         assert np.abs(read - signal.samples).max() < 1e-3 * (100 if signal.unit == "%" else 5)
+    assert recording.simulated
     assert [mark.text for mark in recording.annotations if "stage" not in mark.text] == [
-        event.text for event in night.events
+        SIMULATED,
+        *(event.text for event in night.events),
     ]
     assert EdfRecording(tmp_path / "night-Hypnogram.edf").annotations == recording.annotations
 
@@ -375,14 +378,14 @@ def test_scoring_inside_the_file_and_beside_it_is_the_truth(tmp_path: Path) -> N
             else:
                 events.append(Annotation(float(onset), float(duration), text))
         assert stages == night.hypnogram.stages.tolist()
-        assert events == list(night.events)
+        assert events == [Annotation(0.0, 0.0, SIMULATED), *night.events]
 
 
 def test_scoring_can_stay_out_of_the_recording(tmp_path: Path) -> None:
     night = simulate_night(1, hours=0.25, montage="home")
     night.write(tmp_path / "night.edf", scoring="none")
     with pyedflib.EdfReader(str(tmp_path / "night.edf")) as file:
-        assert len(file.readAnnotations()[0]) == 0
+        assert file.readAnnotations()[2].tolist() == [SIMULATED]
     assert [path.name for path in tmp_path.iterdir()] == ["night.edf"]
 
 

@@ -1,0 +1,58 @@
+"""The command line of the simulator: `python -m recordings.simulate --out night.edf --seed 1`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from command_line import run
+from recordings.simulate import Scoring, simulate_night
+
+
+@dataclass(frozen=True)
+class Config:
+    """Write a simulated night as an EDF+ file with its true stages and events."""
+
+    out: Path = Path("simulated.edf")  # the EDF+ file
+    seed: int = 1  # another seed is another person and another night
+    hours: float = 8.0  # length of the recording
+    montage: Literal["full", "aasm9", "sleepedf", "home"] = "full"  # which signals
+    scoring: Scoring = "inside"  # stages and events inside the file, or in <out>-Hypnogram.edf
+    age: float = 40.0  # years
+    ahi: float = 5.0  # apneas and hypopneas per hour of sleep
+    hum_uv: float = 0.5  # mains hum, uV
+    mains_hz: int = 50  # frequency of the mains, Hz
+    lead_off: tuple[str, ...] = ()  # LABEL:ONSET:DURATION in seconds, e.g. C4-M1:3600:300
+
+    def __post_init__(self) -> None:
+        if self.hours * 120 < 1:
+            raise ValueError(f"hours = {self.hours} is less than one epoch of 30 s")
+        for text in self.lead_off:
+            _stretch(text)
+
+
+def main(cfg: Config) -> int:
+    """Simulate, write, and say what was written."""
+    arguments = {key: value for key, value in vars(cfg).items() if key not in ("out", "scoring")}
+    arguments["lead_off"] = [_stretch(text) for text in cfg.lead_off]
+    night = simulate_night(**arguments)
+    night.write(cfg.out, scoring=cfg.scoring)
+    n_epochs, n_events = night.hypnogram.n_epochs, len(night.events)
+    sys.stdout.write(f"{cfg.out}: simulated night of {n_epochs} epochs, {n_events} events\n")
+    return 0
+
+
+def _stretch(text: str) -> tuple[str, float, float]:
+    """Take `LABEL:ONSET:DURATION` apart."""
+    label, _, times = text.partition(":")
+    onset, _, duration = times.partition(":")
+    try:
+        return label, float(onset), float(duration)
+    except ValueError:
+        raise ValueError(f"lead off {text!r} is not LABEL:ONSET:DURATION in seconds") from None
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main, Config))

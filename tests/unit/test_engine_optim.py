@@ -1,0 +1,33 @@
+"""Decay on matrices alone, and a learning rate that rises, falls and ends where it should."""
+
+from __future__ import annotations
+
+import pytest
+
+import models
+from engine.optim import Plan, adamw, learning_rate
+
+
+def test_biases_and_norms_do_not_decay() -> None:
+    model = models.create("sleepgpt")
+    decayed, free = adamw(model, Plan(n_passes=1, weight_decay=5e-4)).param_groups
+    assert (decayed["weight_decay"], free["weight_decay"]) == (5e-4, 0)
+    # Published: 14 tensors decay, 26 do not
+    assert (len(decayed["params"]), len(free["params"])) == (14, 26)
+    assert len(decayed["params"]) + len(free["params"]) == len(list(model.parameters()))
+
+
+def test_the_learning_rate_rises_to_its_height_and_falls_to_its_end() -> None:
+    plan = Plan(n_passes=1, lr=1e-3, min_lr=1e-5, warmup=0.1)
+    rates = [learning_rate(step, 100, plan) for step in range(101)]
+    assert rates[0] == pytest.approx(1e-4)
+    assert max(rates) == rates[9] == rates[10] == pytest.approx(1e-3)
+    assert rates[55] == pytest.approx((1e-3 + 1e-5) / 2)
+    assert rates[100] == pytest.approx(1e-5)
+    assert sorted(rates[10:], reverse=True) == rates[10:]
+
+
+@pytest.mark.parametrize("wrong", [{"n_passes": 0}, {"min_lr": 1.0}, {"warmup": 1.0}])
+def test_an_impossible_plan_is_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match="found"):
+        Plan(**{"n_passes": 1, **wrong})
