@@ -29,7 +29,7 @@ from nights.atomic import atomic_path, write_text
 from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.stages import FOUR_CLASSES, STAGES
-from recordings import edf_writing
+from recordings.edf import writing
 from recordings.recording import Annotation
 from recordings.scoring.own import (
     CLASSES_TEXT,
@@ -159,7 +159,7 @@ def write_edfplus(hypnogram: Hypnogram, path: Path, *, events: Sequence[Event] =
     marks += [(onset, float(hypnogram.epoch_s), STAGE_TEXT + name) for onset, name in epochs]
     marks += [(e.onset_s, e.duration_s, _edf_text(e)) for e in _with_lights(hypnogram, events)]
     annotations = [Annotation(onset + shift_s, lasts, text) for onset, lasts, text in marks]
-    edf_writing.write_edfplus(path, {}, annotations, start=start)
+    writing.write_edfplus(path, {}, annotations, start=start)
 
 
 def to_yasa(hypnogram: Hypnogram) -> yasa.Hypnogram:
