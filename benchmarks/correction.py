@@ -4,8 +4,8 @@
 
 The published way is a whole forward pass per epoch, as the specification writes it down. Nights are
 drawn here: a semi-regular night, and a stager that errs (graded) or only guesses (noise). Labels of
-both ways must be equal. The limit is the arithmetic of the distinct contexts the published way meets
-at the speed of a large matrix product on this machine.
+both ways must be equal. The limit is the arithmetic of the distinct contexts the published way
+meets at the speed of a large matrix product on this machine.
 """
 
 from __future__ import annotations

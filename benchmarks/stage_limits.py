@@ -35,21 +35,18 @@ from staging.quality import judge  # noqa: E402
 
 SHORTEST_H = 3.0  # shorter scorings are naps or excerpts
 PERCENTILES = (0.5, 99.5)
-WATCHED = (
-    "tst_min",
-    "se_percent",
-    "sol_min",
-    "waso_min",
-    "n1_percent",
-    "n2_percent",
-    "n3_percent",
-    "rem_percent",
-    "light_percent",
-    "deep_percent",
-    "n3_latency_min",
-    "rem_latency_min",
-    "stage_shifts_per_h",
-)
+ANY_CLASSES = ("tst_min", "se_percent", "sol_min", "waso_min", "rem_percent", "rem_latency_min")
+WATCHED = {
+    STAGES: (
+        *ANY_CLASSES,
+        "n1_percent",
+        "n2_percent",
+        "n3_percent",
+        "n3_latency_min",
+        "stage_shifts_per_h",
+    ),
+    FOUR_CLASSES: (*ANY_CLASSES, "light_percent", "deep_percent", "stage_shifts_per_h"),
+}
 DAY_S = 86_400
 
 
@@ -59,22 +56,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--out", type=Path, default=ROOT / "staging" / "limits.json")
     options = parser.parse_args(argv)
-    tables = {name: _statistics(read(options.data)) for name, read in SOURCES.items()}
-    everything = [row for rows in tables.values() for row in rows]
+    nights = {name: list(_long_enough(read(options.data))) for name, read in SOURCES.items()}
+    five, four = (
+        {name: [_statistics(night, classes) for night in found] for name, found in nights.items()}
+        for classes in WATCHED
+    )
+    everything = [row for rows in five.values() for row in rows]
     measured = {
         "command": "python benchmarks/stage_limits.py --data ../shared/data",
         "date": datetime.now(UTC).date().isoformat(),
         "nights": len(everything),
-        "sources": {name: len(rows) for name, rows in tables.items()},
+        "sources": {name: len(found) for name, found in nights.items()},
         "percentiles": PERCENTILES,
         "statistics": _ranges(everything),
+        "statistics_four_classes": _ranges([row for rows in four.values() for row in rows]),
         "nights_without": {
             stage: sum(row[f"{stage}_percent"] == 0 for row in everything)
             for stage in ("n3", "rem")
         },
         "two_scorers": _two_scorers(options.data),
         "stager_confidence": _stager_confidence(options.data),
-        "alarms_on_unseen_sources": _unseen(tables),
+        "alarms_on_unseen_sources": _unseen(five),
     }
     write_text(options.out, json.dumps(measured, indent=1) + "\n")
     print(json.dumps(measured, indent=1))
@@ -82,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dod(data: Path) -> Iterator[Hypnogram]:
-    """Dreem Open Datasets: 25 healthy persons and 55 with sleep apnea, five scorers each."""
+    """Dreem Open Datasets: healthy persons and persons with sleep apnea, five scorers each."""
     for place, scorers in enumerate(_dod_scorers(data)):
         yield Hypnogram(stages=scorers[place % len(scorers)])
 
@@ -133,22 +135,25 @@ SOURCES: dict[str, Callable[[Path], Iterator[Hypnogram]]] = {
 }
 
 
-def _statistics(nights: Iterator[Hypnogram]) -> list[dict[str, float]]:
-    """Return the watched statistics of every night long enough."""
-    rows = []
+def _long_enough(nights: Iterator[Hypnogram]) -> Iterator[Hypnogram]:
+    """Yield the nights that are no nap and no excerpt."""
     for night in nights:
-        if night.scored.sum() * night.epoch_s < SHORTEST_H * 3600:
-            continue
-        four = night.with_stages(to_four_classes(night.stages), classes=FOUR_CLASSES)
-        values = sleep_statistics(four) | sleep_statistics(night)
-        rows.append({name: values[name] for name in WATCHED})
-    return rows
+        if night.scored.sum() * night.epoch_s >= SHORTEST_H * 3600:
+            yield night
+
+
+def _statistics(night: Hypnogram, classes: tuple[str, ...]) -> dict[str, float]:
+    """Return the watched statistics of one night in five or in four classes."""
+    if classes == FOUR_CLASSES:
+        night = night.with_stages(to_four_classes(night.stages), classes=FOUR_CLASSES)
+    values = sleep_statistics(night)
+    return {name: values[name] for name in WATCHED[classes]}
 
 
 def _ranges(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
     """Return of each statistic how many nights have it, its percentiles and its extremes."""
     found = {}
-    for name in WATCHED:
+    for name in rows[0]:
         values = np.array([row[name] for row in rows])
         values = values[np.isfinite(values)]
         low, high = np.percentile(values, PERCENTILES)
@@ -164,7 +169,7 @@ def _unseen(tables: dict[str, list[dict[str, float]]]) -> dict[str, float]:
     for name, rows in tables.items():
         ranges = _ranges([row for other in tables if other != name for row in tables[other]])
         for row in rows:
-            found = [judge(row[statistic], ranges[statistic]) for statistic in WATCHED]
+            found = [judge(row[statistic], ranges[statistic]) for statistic in ranges]
             severities = {judged[0] for judged in found if judged is not None}
             gravest[max(severities, key=SEVERITIES.index, default="none")] += 1
     total = sum(map(len, tables.values()))

@@ -188,14 +188,13 @@ def draw_confidence(axes: Axes, hypnogram: Hypnogram) -> None:
     """Draw one strip: the probability of the stage given, white where sure, dark where not."""
     _strip(axes, hypnogram, confidence(hypnogram)[None], cmap=DOUBT, vmin=0.3, vmax=1.0)
     axes.set_ylabel("Doubt", rotation=0, ha="right", va="center")
-    _say_right(axes, f"mean {np.nanmean(confidence(hypnogram)):.2f}" if hypnogram.n_epochs else "")
+    _say_right(axes, _mean_text(confidence(hypnogram)))
 
 
 def draw_spectrogram(axes: Axes, eeg: Trace, hypnogram: Hypnogram) -> None:
     """Draw the spectrogram of one EEG, 0 to 30 Hz in dB, limits robust against artefacts."""
     frequency, power_db = spectrogram(eeg)
-    known = power_db[np.isfinite(power_db)]
-    low, high = np.percentile(known, [2, 98]) if known.size else (0.0, 1.0)
+    low, high = _robust_limits(power_db)
     image = axes.imshow(
         np.ma.masked_invalid(power_db),
         extent=_extent(hypnogram, 0, frequency[-1]),
@@ -247,7 +246,7 @@ def draw_signals(
     for tick in axes.get_yticklabels():
         tick.set_parse_math(False)
     axes.set_xlim(-context_s, EPOCH_S + context_s)
-    axes.set_ylim(-len(traces) + 0.3, 0.7)
+    axes.set_ylim(-len(traces) + 0.25, 0.75)
     axes.set_xticks(np.arange(-context_s, EPOCH_S + context_s + 1, 5))
     axes.grid(axis="x", color="#dfe2e7", linewidth=0.5)
     axes.tick_params(length=0)
@@ -277,7 +276,7 @@ def matrix_figure(
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-12)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.4, 4.1), facecolor="white")
-        axes = figure.add_axes((0.17, 0.14, 0.8, 0.74))
+        axes = figure.add_axes((0.15, 0.14, 0.82, 0.76 if title else 0.83))
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for row, column in np.ndindex(*matrix.shape):
             text = f"{matrix[row, column]:g}\n{100 * share[row, column]:.0f} %"
@@ -407,6 +406,26 @@ def _strip(axes: Axes, hypnogram: Hypnogram, values: np.ndarray, **colours: Any)
     _frame(axes, hypnogram, "")
     axes.set_yticks([])
     axes.spines[["top", "right"]].set_visible(True)
+
+
+def _robust_limits(power_db: np.ndarray) -> tuple[float, float]:
+    """Return the 2nd and 98th percentile over the epochs that are no artefact by their level.
+
+    At most 45 dB apart: the band an old recorder has cut off must not use up the colours.
+    """
+    measured = power_db[:, np.isfinite(power_db).all(axis=0)]
+    if not measured.size:
+        return 0.0, 1.0
+    level = np.median(measured, axis=0)
+    usual = measured[:, np.abs(level - np.median(level)) <= 15]
+    low, high = np.percentile(usual, [2, 98])
+    return max(float(low), float(high) - 45), float(high)
+
+
+def _mean_text(probabilities: np.ndarray) -> str:
+    """Return the mean probability in words, nothing when there is none."""
+    known = probabilities[np.isfinite(probabilities)]
+    return f"mean p {known.mean():.2f}" if known.size else ""
 
 
 def _say_right(axes: Axes, text: str) -> None:

@@ -89,11 +89,12 @@ class ChannelRow:
 class Comparison:
     """Another scoring of the same epochs, and how well the result agrees with it.
 
-    `confusion` (K, K) counts epochs: rows are the reference, columns the result.
+    `metrics` are those of `evaluation.metrics.metrics_from`: numbers, and `per_stage_<what>` as
+    {stage: number}. `confusion` (K, K) counts epochs: rows are the reference, columns the result.
     """
 
     reference: Hypnogram
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, Any]
     confusion: np.ndarray
 
 
@@ -183,6 +184,7 @@ def render(report: NightReport) -> str:
         stage_columns=STAGE_COLUMNS,
         stages=_stages(report),
         overall=_overall(report),
+        agreement=_agreement(report.comparison),
         changes=change_rows(report),
         change_counts=_change_counts(report),
         review=review_rows(report),
@@ -246,15 +248,13 @@ def review_rows(report: NightReport) -> list[dict[str, Any]]:
     return rows
 
 
-def number(value: float, digits: int = 3) -> str:
+def number(value: float) -> str:
     """Return a number as a reader wants it: whole when it is, a dash when there is none."""
-    if value is None or not math.isfinite(value):
+    if not math.isfinite(value):
         return "–"
-    if float(value).is_integer() and abs(value) < 1e9:
+    if float(value).is_integer():
         return f"{int(value)}"
-    if abs(value) >= 10 ** (digits - 1):
-        return f"{value:.1f}"
-    return f"{value:.{digits}g}"
+    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
 # -------------------------------------------------------------------------------------- pieces
@@ -330,6 +330,23 @@ def _overall(report: NightReport) -> dict[str, float]:
     """Return the statistics that are not of one stage."""
     of_stages = {f"{stage}_{column}" for stage in _stages(report) for column in STAGE_COLUMNS}
     return {name: x for name, x in report.statistics.items() if name not in of_stages}
+
+
+def _agreement(comparison: Comparison | None) -> dict[str, dict[str, Any]]:
+    """Sort metrics into numbers `overall` and `{what: {stage: number}}` by `stage`."""
+    metrics = comparison.metrics if comparison is not None else {}
+    by_stage = {
+        _words(name.removeprefix("per_stage_")): values
+        for name, values in metrics.items()
+        if isinstance(values, Mapping)
+    }
+    overall = {_words(name): x for name, x in metrics.items() if not isinstance(x, Mapping)}
+    return {"overall": overall, "stage": by_stage}
+
+
+def _words(name: str) -> str:
+    """Return the name of a metric as it is printed."""
+    return name.replace("_", " ").replace("f1", "F1")
 
 
 def _svg_address(svg: bytes) -> str:

@@ -38,6 +38,8 @@ class Adapter:
         Published names, matched whole, that hold no parameter and are left out.
     tied : dict
         {published name: the published name it must equal}; our model holds the tensor once.
+    unreleased : tuple of str
+        Our tensors that the publishers did not give away; they stay as the model builds them.
     tensor : callable
         (our name, published tensor) -> our tensor, where the layout differs.
     """
@@ -46,6 +48,7 @@ class Adapter:
     renames: tuple[tuple[str, str], ...] = ()
     constants: tuple[str, ...] = ()
     tied: Mapping[str, str] = field(default_factory=dict)
+    unreleased: tuple[str, ...] = ()
     tensor: Callable[[str, torch.Tensor], torch.Tensor] = _unchanged
 
 
@@ -78,7 +81,8 @@ def load(name: str, state_dict: StateDict, **config: Any) -> nn.Module:
     except KeyError as missing:
         raise ValueError(f"model {name!r}: published weights lack {missing}") from None
     model = create(name, **(sizes | config))
-    fill(model, ours(adapter, state_dict), name)
+    built = {key: model.state_dict()[key] for key in adapter.unreleased}
+    fill(model, built | ours(adapter, state_dict), name)
     return model.eval()
 
 

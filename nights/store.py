@@ -44,6 +44,7 @@ _SLOW_SAMPLES = 30  # one per second or fewer (SpO2, position): float32, the byt
 # float16 loses digits below 6.1e-5. Half of the samples lie within an IQR around the median; no
 # signal in uV or mV is as quiet as this limit, and EEG in volts has an IQR near 2e-5.
 _SMALLEST_IQR = 1e-3
+_LARGEST = float(np.finfo(np.float16).max)
 _N_PROBED = 200_000  # samples that give offset and IQR: neither needs more
 
 
@@ -57,7 +58,7 @@ def write_night(
     view: Mapping[str, Any],
     person: str,
     group: str | None = None,
-    events: Sequence[Event] | None = None,
+    events: Sequence[tuple] | None = None,
     gaps: np.ndarray | None = None,
     sources: Sequence[Path] = (),
     channels: Mapping[str, Mapping[str, Any]] | None = None,
@@ -84,7 +85,7 @@ def write_night(
         At least `name` and `hash` of the view.
     person, group : str
         Who slept, and who must stay on one side of a split: the person (default) or a family.
-    events : sequence of (onset_s, duration_s, type), optional
+    events : sequence of (onset_s, duration_s, type, ...), optional
         None when nobody scored events; an empty sequence when none was found.
     gaps : bool array (E,), optional
         True for epochs in which nothing was recorded; they become unscored.
@@ -105,13 +106,14 @@ def write_night(
     night = f"{dataset}/{rec}"
     _check_names(night, (dataset, rec), signals)
     lost = np.zeros(hypnogram.n_epochs, bool) if gaps is None else np.asarray(gaps, bool)
+    found = None if events is None else sorted(Event(*event) for event in events)
     scored = replace(hypnogram, stages=np.where(lost, UNSCORED, hypnogram.stages))
     offsets = {
         name: _offset(f"night {night!r}: {name}", samples, ~lost, dtype)
         for names, arrays in signals.values()
         for name, samples in zip(names, arrays, strict=True)
     }
-    facts = {
+    facts: dict[str, Any] = {
         "schema": SCHEMA,
         "dataset": dataset,
         "rec": rec,
@@ -121,23 +123,23 @@ def write_night(
         "dtype": dtype,
         "sources": _source_facts(sources),
         "gaps": _stretches(lost),
-        "event_types": None if events is None else event_types(events),
+        "event_types": None if found is None else event_types(found),
         **_scoring_facts(scored),
+        "groups": {},
+        "crc32": {},
     }
     if taken := sorted(facts.keys() & (sidecar or {}).keys()):
         raise NightError(f"night {night!r}: the store itself writes {', '.join(taken)}")
     path = Path(root) / dataset / f"{rec}.json"
     _forget(path)
-    groups, crc32 = {}, {}
     for name, (names, arrays) in signals.items():
         known = [{"name": n, **(channels or {}).get(n, {}), "offset": offsets[n]} for n in names]
         file = path.with_name(f"{rec}.{name}.npy")
-        groups[name], crc32[f"{name}.npy"] = _write_group(
+        facts["groups"][name], facts["crc32"][f"{name}.npy"] = _write_group(
             file, arrays, known, dtype, recorded=~lost, staged=scored.scored
         )
-    crc32 |= _write_scoring(path, scored, events)
-    facts |= {"groups": groups, "crc32": crc32, **(sidecar or {})}
-    write_text(path, json.dumps(_plain(facts), indent=1) + "\n")
+    facts["crc32"] |= _write_scoring(path, scored, found)
+    write_text(path, json.dumps(_plain(facts | dict(sidecar or {})), indent=1) + "\n")
     return path
 
 
@@ -198,7 +200,7 @@ def _offset(what: str, samples: np.ndarray, recorded: np.ndarray, dtype: Dtype) 
         raise NightError(f"{what} looks like volts (IQR {spread:.1e}): uV or mV is wanted")
     if dtype == "float32":
         return 0.0
-    if max(high - median, median - low) > np.finfo(np.float16).max:
+    if max(high - median, median - low) > _LARGEST:
         raise NightError(f"{what} reaches {low:g}..{high:g}, too much for float16: store float32")
     return float(np.float32(median))
 
@@ -239,20 +241,13 @@ def _write_scoring(
     path: Path, hypnogram: Hypnogram, events: Sequence[Event] | None
 ) -> dict[str, int]:
     """Write stages and events beside the sidecar `path`; return the CRC of each file."""
-    rows = [hypnogram.stages]
-    for kind in event_types(events or ()):
-        of_kind = [event for event in events or () if event[2] == kind]
-        onset_s, epoch_s = hypnogram.onset_s, hypnogram.epoch_s
-        seconds = event_seconds(of_kind, hypnogram.n_epochs, onset_s=onset_s, epoch_s=epoch_s)
-        rows.append(seconds)
-    labels = np.stack(rows)
+    seconds = event_seconds(events or (), hypnogram, event_types(events or ()))
+    labels = np.concatenate([hypnogram.stages[None], seconds])
     with atomic_path(path.with_suffix(".lab.npy")) as temporary:
         np.save(temporary, labels)
     crc32 = {"lab.npy": zlib.crc32(labels.data)}
     if events is not None:
-        lines = [
-            f"{onset_s:g},{duration_s:g},{kind}" for onset_s, duration_s, kind in sorted(events)
-        ]
+        lines = [f"{float(e.onset_s)!r},{float(e.duration_s)!r},{e.type}" for e in events]
         table = "\n".join(["onset_s,duration_s,type", *lines, ""]).encode()
         write_bytes(path.with_suffix(".events.csv"), table)
         crc32["events.csv"] = zlib.crc32(table)

@@ -3,7 +3,8 @@
 A candidate is a label or a pair of labels to subtract; the first whose channels are all there and
 usable wins. The facts of a known data set name the labels as its files write them (`candidates`);
 for any other file the labels are first brought to canonical spelling (`recordings/labels.py`), then
-looked up in `GENERIC`. What was decided, and why, is a `Montage` that prints as a table.
+looked up in `GENERIC` (`recordings/targets.py`). What was decided, and why, is a `Montage`, which
+prints as a table.
 """
 
 from __future__ import annotations
@@ -14,19 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from recordings.labels import (
-    AVERAGE,
-    LINKED_EARS,
-    Candidate,
-    canonical_name,
-    canonical_names,
-    is_referenced,
-    kind_of,
-)
+from recordings.labels import Candidate, canonical_names, is_referenced, kind_of
 from recordings.recording import Channel, Recording, RecordingError
+from recordings.targets import GENERIC, PREFERENCE, TARGETS, VOLTAGES, Target
 
 __all__ = [
     "GENERIC",
+    "PREFERENCE",
     "TARGETS",
     "Candidate",
     "Choice",
@@ -38,17 +33,6 @@ __all__ = [
     "read_overrides",
     "resolve",
 ]
-
-VOLTAGES = frozenset({"eeg", "eog", "emg", "ecg"})  # kinds that are only ever a voltage
-
-
-@dataclass(frozen=True)
-class Target:
-    """A canonical channel: its kind and the unit its signal is given in."""
-
-    name: str
-    kind: str
-    unit: str
 
 
 @dataclass(frozen=True)
@@ -86,8 +70,8 @@ class Montage:
         return tuple(choice.target for choice in self.choices if choice.plus is not None)
 
     def __getitem__(self, target: str) -> Choice:
-        """Return the choice of one target."""
-        return next(choice for choice in self.choices if choice.target == target)
+        """Return the choice of one target; KeyError when it was not wanted."""
+        return {choice.target: choice for choice in self.choices}[target]
 
     def table(self, recording: Recording) -> str:
         """Return the decision as text: wanted, found, rate, referenced or not, how."""
@@ -106,87 +90,6 @@ class Montage:
     def to_json(self) -> list[dict[str, object]]:
         """Return the choices as plain dictionaries."""
         return [asdict(choice) for choice in self.choices]
-
-
-TARGETS: dict[str, Target] = {
-    name: Target(name, kind, unit)
-    for kind, unit, names in (
-        ("eeg", "uV", ("F3", "F4", "C3", "C4", "O1", "O2")),
-        ("eog", "uV", ("E1", "E2")),
-        ("emg", "uV", ("Chin",)),
-        ("eeg", "uV", ("FpzCz", "PzOz", "EEG")),  # EEG: C4-M1 or C3-M2, whichever is there
-        ("eog", "uV", ("EOGh",)),
-        ("ecg", "mV", ("ECG",)),
-        ("ppg", "header_range", ("PPG",)),
-        ("resp", "header_range", ("ABD", "THX", "Airflow", "NasalP")),
-        ("spo2", "percent", ("SpO2",)),
-    )
-    for name in names
-}
-
-_REFERENCES = ("", LINKED_EARS, AVERAGE, "Cz", "Fz", "Fpz", "M1", "M2")  # what two leads may share
-
-
-def _differences(plus: str, minus: str) -> list[Candidate]:
-    """Return the pairs that give plus - minus: two leads against one and the same reference."""
-    shared = [reference for reference in _REFERENCES if reference not in (plus, minus)]
-    return [(f"{plus}-{at}".rstrip("-"), f"{minus}-{at}".rstrip("-")) for at in shared]
-
-
-def _derivation(plus: str, minus: str) -> list[Candidate]:
-    """Return plus-minus as recorded, then as a difference."""
-    return [f"{plus}-{minus}", *_differences(plus, minus)]
-
-
-def _against(electrode: str, mastoids: tuple[str, str]) -> list[Candidate]:
-    """Return candidates of an electrode: contralateral mastoid first, bare electrode last."""
-    first, second = (_derivation(electrode, mastoid) for mastoid in mastoids)
-    return [*first, *second, *(f"{electrode}-{at}" for at in (LINKED_EARS, AVERAGE)), electrode]
-
-
-def _together(*lists: list[Candidate]) -> list[Candidate]:
-    """Merge lists of candidates rank by rank: the best of each before the second of any."""
-    return [rank[i] for rank in zip(*lists, strict=True) for i in range(len(rank))]
-
-
-# AASM: odd electrodes lie left and are referenced to M2, even ones right and to M1.
-_LEFT = {name: _against(name, ("M2", "M1")) for name in ("F3", "C3", "O1", "E1")}
-_RIGHT = {name: _against(name, ("M1", "M2")) for name in ("F4", "C4", "O2", "E2")}
-_CHIN_PAIRS = ("12", "1Z", "2Z", "LC", "RC", "LR", "13", "32", "1C", "1L", "2L", "C1")
-
-_CHIN: list[Candidate] = ["Chin", *((f"Chin{a}", f"Chin{b}") for a, b in _CHIN_PAIRS)]
-_CHIN += [("EMG1", "EMG2"), ("Chin2", "EMG1"), ("ChinC", "EMG1"), "EMG"]
-_CHIN += ["Chin1", "Chin2", "Chin3", "ChinL", "ChinR", "ChinC", "EMG1", "EMG2"]
-_ECG: list[Candidate] = ["ECG", "ECGII", "ECGI", ("ECG1", "ECG2"), ("ECGL", "ECGR")]
-_ECG += ["ECG1", "ECG2", "ECG3", "ECGIII", "ECGL", "ECGR"]
-_EOGH: list[Candidate] = ["EOGh", *_derivation("E1", "E2"), ("E1-M2", "E2-M1"), "E2-E1"]
-
-GENERIC: dict[str, tuple[Candidate, ...]] = {
-    name: tuple(candidates)
-    for name, candidates in {
-        **_LEFT,
-        **_RIGHT,
-        "EEG": _together(_RIGHT["C4"], _LEFT["C3"]),
-        "FpzCz": _derivation("Fpz", "Cz"),
-        "PzOz": _derivation("Pz", "Oz"),
-        "EOGh": _EOGH,
-        "Chin": _CHIN,
-        "ECG": _ECG,
-        **{name: [name] for name in ("PPG", "ABD", "THX", "Airflow", "NasalP", "SpO2")},
-    }.items()
-}
-
-# Best first for stagers that read one EEG: central as AASM recommends, then frontal (YASA: the
-# electrodes with the strongest sleep waves), then occipital, then the bipolar leads of Sleep-EDF.
-PREFERENCE = {
-    "eeg": ("C4", "C3", "F4", "F3", "FpzCz", "O2", "O1", "PzOz"),
-    "eog": ("E1", "E2", "EOGh"),
-    "emg": ("Chin",),
-    "ecg": ("ECG",),
-    "ppg": ("PPG",),
-    "resp": ("THX", "ABD", "Airflow", "NasalP"),
-    "spo2": ("SpO2",),
-}
 
 
 def resolve(
@@ -241,8 +144,9 @@ def ranked(
     """Return every usable derivation of one kind, best first.
 
     For stagers that read any single EEG (or EOG, chin): what the user named comes first, then
-    central, frontal and occipital derivations, those against a mastoid before bare electrodes, then
-    whatever else the labels call EEG. No channel is the plus side of two choices.
+    central, frontal and occipital derivations, those against a mastoid before bare electrodes. Last
+    stands, as `EEG` or `EOG`, one channel that is no target but that its label calls so. No channel
+    is the plus side of two choices.
 
     Parameters
     ----------
@@ -251,22 +155,20 @@ def ranked(
         `eeg`, `eog`, `emg`, `ecg`, `ppg`, `resp` or `spo2`.
     overrides : mapping, optional
         As for `resolve`.
-
-    Returns
-    -------
-    tuple of Choice
-        `target` is the canonical name, or the label for a channel outside the targets.
     """
     overrides = overrides or {}
     named = [target for target in overrides if TARGETS[target].kind == kind]
-    order = [*named, *(t for t in PREFERENCE[kind] if t not in named)]
+    order = [*named, *(target for target in PREFERENCE[kind] if target not in named)]
     montage = resolve(recording, order, overrides=overrides)
     found = [choice for choice in montage.choices if choice.plus is not None]
     found.sort(key=lambda choice: (choice.target not in named, not choice.referenced))
-    kept: dict[int, Choice] = {}
-    for choice in [*found, *_others(recording, kind, found)]:
-        kept.setdefault(choice.plus if choice.plus is not None else -1, choice)
-    return tuple(kept.values())
+    kept: dict[int | None, Choice] = {}
+    for choice in found:
+        kept.setdefault(choice.plus, choice)
+    best = tuple(kept.values())
+    if kind in ("eeg", "eog") and kind.upper() not in {choice.target for choice in best}:
+        return best + _other(recording, kind, best)
+    return best
 
 
 def best_available(
@@ -397,8 +299,9 @@ def _first(
     for candidate in candidates:
         labels = (candidate,) if isinstance(candidate, str) else candidate
         places = [_usable(recording, finder.find(label), target, passed_over) for label in labels]
-        if all(place is not None for place in places):
-            return _choice(recording, target.name, places, list(passed_over))
+        chosen = [place for place in places if place is not None]
+        if len(chosen) == len(labels):
+            return _choice(recording, target.name, chosen, list(passed_over))
     reasons = "; ".join(passed_over)
     how = f"not usable: {reasons}" if reasons else finder.missing(target.name, candidates)
     return Choice(target.name, None, None, how, False)
@@ -426,17 +329,18 @@ def _unusable(channel: Channel, kind: str) -> str:
 
 
 def _choice(
-    recording: Recording, target: str, places: Sequence[int | None], passed_over: Sequence[str]
+    recording: Recording, target: str, places: Sequence[int], notes: Sequence[str]
 ) -> Choice:
-    """Describe what was taken."""
-    plus, minus = (*places, None)[:2]
-    labels = [recording.channels[place].label for place in places if place is not None]
-    how = " - ".join(f"{label!r}" for label in labels)
+    """Describe what was taken: one channel, or plus and minus."""
+    labels = [recording.channels[place].label for place in places]
     twins = recording.labels.count(labels[0])
-    notes = [f"first usable of {twins} so called"] if twins > 1 else []
-    how += f" ({'; '.join([*notes, *passed_over])})" if notes or passed_over else ""
-    name = canonical_names(recording.labels)[places[0] or 0]
-    return Choice(target, plus, minus, how, minus is not None or is_referenced(name))
+    remarks = [f"first usable of {twins} so called"] if twins > 1 else []
+    remarks += notes
+    how = " - ".join(f"{label!r}" for label in labels)
+    how += f" ({'; '.join(remarks)})" if remarks else ""
+    minus = places[1] if len(places) == 2 else None
+    referenced = minus is not None or is_referenced(canonical_names(recording.labels)[places[0]])
+    return Choice(target, places[0], minus, how, referenced)
 
 
 def _overridden(recording: Recording, target: str, wanted: Candidate) -> Choice:
@@ -485,16 +389,16 @@ def _text(candidate: Candidate) -> str:
     return candidate if isinstance(candidate, str) else " - ".join(candidate)
 
 
-def _others(recording: Recording, kind: str, found: Sequence[Choice]) -> list[Choice]:
-    """Return the channels of `kind` that no target took, in the order of the file."""
+def _other(recording: Recording, kind: str, found: Sequence[Choice]) -> tuple[Choice, ...]:
+    """Return the best EEG or EOG channel that no target took, if there is one."""
     taken = {place for choice in found for place in (choice.plus, choice.minus)}
     names = canonical_names(recording.labels)
     free = [
-        channel
+        channel.position
         for channel, name in zip(recording.channels, names, strict=True)
         if channel.position not in taken
         and kind_of(channel.label, name) == kind
         and not _unusable(channel, kind)
     ]
-    others = [_choice(recording, names[c.position] or c.label, [c.position], []) for c in free]
-    return sorted(others, key=lambda choice: not choice.referenced)
+    free.sort(key=lambda place: not is_referenced(names[place]))
+    return tuple(_choice(recording, kind.upper(), [place], []) for place in free[:1])

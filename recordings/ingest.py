@@ -97,7 +97,7 @@ class NightSignals:
     ----------
     view : View
     signals : dict of str to float32 array (E, S)
-        In the unit of `ChannelRecord.unit`, not normalised, in the order of the view.
+        In the unit of `ChannelRecord.unit`, not normalised, in the order of the montage.
     channels : tuple of ChannelRecord
         One for each signal, in the same order.
     dropped : dict of str to str
@@ -121,8 +121,8 @@ class NightSignals:
         return len(self.unscored)
 
     def channel(self, target: str) -> ChannelRecord:
-        """Return the record of one signal."""
-        return next(record for record in self.channels if record.target == target)
+        """Return the record of one signal; KeyError when it is not there."""
+        return {record.target: record for record in self.channels}[target]
 
     def normalised(self, target: str) -> np.ndarray:
         """Return one signal (E, S) as float32, normalised by the rule of the view."""
@@ -150,7 +150,8 @@ def read_view(
     recording : Recording
     view : View
     montage : Montage, optional
-        Channels already chosen; default: the automatic choice for the channels of the view.
+        Channels already chosen, all of which are read, in that order; default: the automatic
+        choice for the channels of the view.
     overrides : mapping, optional
         Channels the user named, for the automatic choice.
 
@@ -168,7 +169,7 @@ def read_view(
         montage = resolve(
             recording, view.channels, overrides=overrides, as_recorded=view.as_recorded
         )
-    wanted = [choice for choice in montage.choices if choice.target in view.samples]
+    wanted = list(montage.choices)
     leads = _Leads(recording, wanted, np.float32 if view.resample == "clean" else np.float64)
     found: dict[str, tuple[np.ndarray, ChannelRecord]] = {}
     dropped: dict[str, str] = {}
@@ -184,7 +185,7 @@ def read_view(
             f"{name}: no channel of view {view.name} can be used ({reasons}); the file has: "
             f"{', '.join(recording.labels) or 'no signals'}. Name one with --channel TARGET=LABEL."
         )
-    order = [target for target in view.channels if target in found]
+    order = [choice.target for choice in wanted if choice.target in found]
     return NightSignals(
         view=view,
         signals={target: found[target][0] for target in order},
@@ -258,7 +259,7 @@ def _read_channel(
     scale = {"z": (mean, std), "robust": (median, third - first)}
     centre, spread = scale.get(view.normalise, (0.0, 1.0))
     if view.normalise == "z_padded":
-        centre, spread = padded_mean_and_std(whole, PADDED_EPOCHS * view.samples[target.name])
+        centre, spread = padded_mean_and_std(whole, PADDED_EPOCHS * view.samples_of(target.name))
         spread = max(spread, MIN_SIGMA)
     record = ChannelRecord(
         target=target.name,
@@ -314,7 +315,7 @@ def _cut(whole: np.ndarray, n_epochs: int, view: View, target: str) -> np.ndarra
 
     Linear interpolation gives 0 beyond the last sample, everything else holds its value.
     """
-    wanted = n_epochs * view.samples[target]
+    wanted = n_epochs * view.samples_of(target)
     missing = wanted - len(whole)
     if missing > math.ceil(view.rate_hz(target)):
         lasted = len(whole) / float(view.rate_hz(target))
@@ -322,7 +323,7 @@ def _cut(whole: np.ndarray, n_epochs: int, view: View, target: str) -> np.ndarra
     if missing > 0:
         last = 0.0 if view.resample == "time" else whole[-1]
         whole = np.concatenate([whole, np.full(missing, last, dtype=np.float32)])
-    return whole[:wanted].reshape(n_epochs, view.samples[target])
+    return whole[:wanted].reshape(n_epochs, view.samples_of(target))
 
 
 def _in_unit(samples: np.ndarray, channel: Channel, target: Target) -> np.ndarray:

@@ -1,9 +1,9 @@
 """What the label of a channel says, in one canonical spelling.
 
-Files name the same derivation in a hundred ways (`EEG C4-A1`, `C4M1`, `eeg/C4_M1`, `PSG_C4`). Here a
-label is read by a small grammar: a prefix, an electrode, a separator, a reference. The canonical
-spelling is AASM's: mastoids are M1 and M2 whatever the file calls them, eyes are E1 and E2, an
-electrode against the recording's own reference stands bare (`C4`).
+Files name the same derivation in a hundred ways (`EEG C4-A1`, `C4M1`, `eeg/C4_M1`). Here a label is
+read by a small grammar: a prefix, an electrode, a separator, a reference. The canonical spelling is
+AASM's: mastoids are M1 and M2 whatever the file calls them, eyes are E1 and E2, an electrode
+against the recording's own reference stands bare (`C4`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-
 SIMULATED = "Simulated recording"  # the annotation that marks a night no person slept
 
 

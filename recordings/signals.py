@@ -1,6 +1,6 @@
 """Signal processing as pure functions of arrays: filter, resample, normalise, spectrogram.
 
-Filtering and resampling are one pass over blocks of about 256 s: transform, multiply by the gain of
+Filtering and resampling are one pass over blocks of about 240 s: transform, multiply by the gain of
 the filter, keep the bins the target rate has, transform back. The published chains interpolate
 linearly instead; both forms they use stand here too, exact to the value.
 """
@@ -17,10 +17,11 @@ from scipy import fft, signal
 
 from recordings.responses import NONE, Response, butter_sections, edge_gain
 
-BLOCK_S = 256.0  # longer blocks leave the caches, shorter ones spend more on their overlap
+BLOCK_S = 240.0  # longer blocks leave the caches, shorter ones spend more on their overlap
 BATCH = 8  # blocks per transform call: the SIMD lanes are full, the batch stays in the cache
 _LONGEST_STEP_S = 8.0  # rates that meet no sooner than this are matched by phase, see `_plan`
-_CHUNK = 1 << 15  # samples interpolated at a time, to stay in the cache
+_CHUNK = 1 << 15  # samples worked on at a time, to stay in the cache
+_FIRST_RUN = 256  # samples tried at once after a clipped one: clipped samples come in groups
 
 MIN_SIGMA = 1e-6  # wav2sleep: floor of the standard deviation
 MIN_MAGNITUDE = 1e-8  # floor of the spectrogram: an all-zero frame has no logarithm
@@ -54,19 +55,18 @@ def filter_resample(
     if not len(x) or (rate_hz == target_hz and response == NONE):
         return x.copy()
     plan = _plan(rate_hz, target_hz, response.overlap_s(rate_hz, target_hz))
-    gain = response.gain(plan.n_in, rate_hz, target_hz, plan.n_out)
-    if rate_hz != target_hz:
-        gain *= edge_gain(plan.n_in, rate_hz, target_hz)[: len(gain)]
-    gain = (gain * (plan.n_out / plan.n_in)).astype(np.float32)
+    gain = _gain(plan, rate_hz, target_hz, response)
     n_total = math.ceil(len(x) * target_hz / rate_hz)
     starts, rests = plan.blocks(math.ceil(n_total / plan.hop))
     offset = x[:: 1 + len(x) // 4096].mean()  # a constant only meets the gain at 0 Hz
+    buffer = np.empty((BATCH, plan.n_in), dtype=np.float32)
     kept = np.empty((len(starts), plan.hop), dtype=np.float32)
     for at in range(0, len(starts), BATCH):
         rows = slice(at, at + BATCH)
-        blocks = np.stack([_block(x, start, plan.n_in) for start in starts[rows]])
-        blocks -= offset
-        spectra = fft.rfft(blocks, overwrite_x=True)[:, : len(gain)]
+        blocks = buffer[: len(starts[rows])]
+        for block, start in zip(blocks, starts[rows], strict=True):
+            np.subtract(_block(x, start, plan.n_in), offset, out=block)
+        spectra = fft.rfft(blocks)[:, : len(gain)]
         spectra *= gain
         if any(rests[rows]):
             bins = np.arange(len(gain))
@@ -111,12 +111,21 @@ def _plan(rate_hz: Fraction, target_hz: Fraction, overlap_s: float) -> _Plan:
     unit = step.denominator if step.denominator <= _LONGEST_STEP_S * target_hz else 1
     skip = math.ceil(overlap_s * target_hz / unit) * unit
     length_s = max(BLOCK_S, 6 * overlap_s)
-    n_out = _block_length(step, unit, length_s * target_hz)
+    n_out = _block_length(step, unit, float(length_s * target_hz))
     hop = (n_out - 2 * skip) // unit * unit
     return _Plan(round(n_out * step), n_out, skip, hop, step)
 
 
-def _block_length(step: Fraction, unit: int, wanted: Fraction) -> int:
+@lru_cache(maxsize=64)
+def _gain(plan: _Plan, rate_hz: Fraction, target_hz: Fraction, response: Response) -> np.ndarray:
+    """Return what the bins of a block are multiplied by: filter, edge, and ratio of the lengths."""
+    gain = response.gain(plan.n_in, rate_hz, target_hz, plan.n_out)
+    if rate_hz != target_hz:
+        gain *= edge_gain(plan.n_in, rate_hz, target_hz)[: len(gain)]
+    return (gain * (plan.n_out / plan.n_in)).astype(np.float32)
+
+
+def _block_length(step: Fraction, unit: int, wanted: float) -> int:
     """Return a length near `wanted`: whole at both rates if one is, then quick to transform."""
     lengths = np.arange(int(0.75 * wanted) // unit, int(1.25 * wanted) // unit + 1) * unit
     rests = lengths * step.numerator % step.denominator
@@ -136,11 +145,14 @@ def _block(x: np.ndarray, start: int, n: int) -> np.ndarray:
 
     By odd reflection as far as there are samples to reflect, then by the last reflected value.
     """
-    if start >= 0 and start + n <= len(x):
-        return x[start : start + n]
-    at, last = np.arange(start, start + n), len(x) - 1
-    mirrored = np.where(at < 0, -at, np.where(at > last, 2 * last - at, at)).clip(0, last)
-    return 2 * x[at.clip(0, last)] - x[mirrored]
+    stop, last = start + n, len(x) - 1
+    inside = x[max(start, 0) : max(stop, 0)]
+    if len(inside) == n:
+        return inside
+    before, after = np.arange(start, min(0, stop)), np.arange(max(last + 1, start), stop)
+    left = 2 * x[0] - x[np.minimum(-before, last)]
+    right = 2 * x[last] - x[np.maximum(2 * last - after, 0)]
+    return np.concatenate([left, inside, right])
 
 
 def filter_both_ways(x: np.ndarray, rate_hz: Fraction, response: Response) -> np.ndarray:
@@ -358,38 +370,42 @@ def running_moments(
     """
     x = np.asarray(x, dtype=np.float64)
     rate = float(rate_hz)
-    share_mean, share = 1 / (rate * scaling.mean_tau_s), 1 / (rate * scaling.variance_tau_s)
     warm = x[: max(1, min(int(scaling.mean_tau_s * rate), len(x) // 10))]
-    floor = scaling.min_sigma**2
     mean = np.empty_like(x)
     mean[0] = warm.mean()
-    mean[1:], _ = signal.lfilter(
-        [share_mean], [1, share_mean - 1], x[1:], zi=[(1 - share_mean) * mean[0]]
-    )
-    squares = (x - mean) ** 2
+    mean[1:] = _smoothed(x[1:], 1 / (rate * scaling.mean_tau_s), mean[0])
     variance = np.empty_like(x)
-    variance[0] = max(float(warm.var()), floor, 1e-6)
+    variance[0] = max(float(warm.var()), scaling.min_sigma**2, 1e-6)
+    share = 1 / (rate * scaling.variance_tau_s)
+    clipped = _smooth_clipped((x - mean) ** 2, share, variance, scaling)
+    return mean, variance, clipped
+
+
+def _smoothed(x: np.ndarray, share: float, start: float) -> np.ndarray:
+    """Return y[t] = share x[t] + (1 - share) y[t - 1], where y[-1] is `start`."""
+    return signal.lfilter([share], [1, share - 1], x, zi=[(1 - share) * start])[0]
+
+
+def _smooth_clipped(
+    squares: np.ndarray, share: float, variance: np.ndarray, scaling: CausalScaling
+) -> np.ndarray:
+    """Fill `variance` from its first value on; return where the residual was clipped."""
     clipped: list[int] = []
-    at, length = 1, 256
-    while at < len(x):
-        stop = min(at + length, len(x))
-        run, _ = signal.lfilter(
-            [share], [1, share - 1], squares[at:stop], zi=[(1 - share) * variance[at - 1]]
-        )
+    at, length = 1, _FIRST_RUN
+    while at < len(squares):
+        part = squares[at : at + length]
+        run = _smoothed(part, share, variance[at - 1])
         before = np.concatenate([variance[at - 1 : at], run[:-1]])
-        limit = scaling.clip_sigma**2 * np.maximum(before, floor)
-        beyond = np.flatnonzero(squares[at:stop] > limit)
-        if not beyond.size:
-            variance[at:stop] = run
-            at, length = stop, min(2 * length, 1 << 16)
-            continue
-        first = int(beyond[0])
-        variance[at : at + first] = run[:first]
-        at += first
-        variance[at] = share * limit[first] + (1 - share) * variance[at - 1]
-        clipped.append(at)
-        at, length = at + 1, 256
-    return mean, variance, np.array(clipped, dtype=np.int64)
+        limit = scaling.clip_sigma**2 * np.maximum(before, scaling.min_sigma**2)
+        beyond = np.flatnonzero(part > limit)
+        n = int(beyond[0]) if beyond.size else len(part)
+        variance[at : at + n] = run[:n]
+        at, length = at + n, min(2 * length, _CHUNK)
+        if beyond.size:
+            variance[at] = share * limit[n] + (1 - share) * variance[at - 1]
+            clipped.append(at)
+            at, length = at + 1, _FIRST_RUN
+    return np.array(clipped, dtype=np.int64)
 
 
 def log_spectrogram(

@@ -1,4 +1,4 @@
-"""What each system wants to read: channels, rate, filters, resampling, normalisation. Data, not code.
+"""What each system reads: channels, rate, filters, resampling, normalisation. Data, not code.
 
 A night store and a weight file both name their view and its hash; a model refuses a night of
 another view.
@@ -59,9 +59,20 @@ class View:
         """Canonical names of the channels that may be there."""
         return tuple(self.samples)
 
+    def samples_of(self, channel: str) -> int:
+        """Return the samples per epoch of a channel, also of one that is not declared.
+
+        Raises
+        ------
+        KeyError
+            If the channel is not declared and those declared do not all have one rate.
+        """
+        shared = set(self.samples.values())
+        return self.samples[channel] if len(shared) > 1 else min(shared)
+
     def rate_hz(self, channel: str) -> Fraction:
         """Return the exact rate of a channel."""
-        return Fraction(self.samples[channel], EPOCH_S)
+        return Fraction(self.samples_of(channel), EPOCH_S)
 
     def response_of(self, channel: str) -> Response:
         """Return the filter of a channel."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from recordings.channels import Candidate
-from recordings.scoring import read_scoring
 
 from nights.hypnogram import Hypnogram
 from nights.stages import EPOCH_S
+from recordings.channels import Candidate
 from recordings.recording import Recording, RecordingError
+from recordings.scoring import read_scoring
 from staging.stage import Reading, Stager
 
 HARD_LABEL_PROBA = 0.9  # weight of a label without probability; the rest is shared evenly

@@ -19,17 +19,18 @@ import numpy as np
 from evaluation.alarm import Alarm, Severity, gravest_first
 from evaluation.statistics import DEFINITIONS, sleep_statistics
 from nights.hypnogram import Hypnogram
-from nights.stages import UNSCORED
+from nights.stages import FOUR_CLASSES, UNSCORED
 from staging.quality_signals import signal_alarms
 
 if TYPE_CHECKING:
     from recordings.ingest import NightSignals
     from recordings.recording import Recording
 
-NIGHT_H = 3.0  # a multiple sleep latency test naps 20 to 35 min; the shortest night of sleep apnea
-# programmes is split after about 3 h. Ranges were measured on scorings at least this long.
+# Naps of a multiple sleep latency test last up to 35 min; the measured night with the least sleep
+# has 170 min of it. Scorings shorter than this took no part in the ranges.
+NIGHT_H = 3.0
 SHORTEST_H = 0.5  # 60 epochs: twice what the language model reads before it judges an epoch
-UNSCORED_PERCENT = {"warning": 20.0, "distrust": 50.0}
+UNSCORED_PERCENT: dict[Severity, float] = {"distrust": 50.0, "warning": 20.0}  # gravest first
 ONE_STAGE_PERCENT = 99.0
 FAR = 0.25  # of the width of a range: so far beyond everything ever scored is taken for an error
 NEED_LIGHTS = {"se_percent", "sol_min"}  # without lights off they describe the recorder
@@ -82,10 +83,10 @@ def limits() -> dict[str, Any]:
     return json.loads(Path(__file__).with_name("limits.json").read_text(encoding="utf-8"))
 
 
-def usual_ranges() -> tuple[dict[str, tuple[float, float]], str]:
-    """Return where each statistic lay in nearly all scored nights, and the words for a report."""
+def usual_ranges(hypnogram: Hypnogram) -> tuple[dict[str, tuple[float, float]], str]:
+    """Return where statistics lay in nearly all scored nights, and the words for a report."""
     measured = limits()
-    ranges = {name: (r["low"], r["high"]) for name, r in measured["statistics"].items()}
+    ranges = {name: (r["low"], r["high"]) for name, r in _measured(hypnogram).items()}
     low, high = measured["percentiles"]
     return ranges, (
         f"{low:g} to {high:g} % of {measured['nights']} real nights scored by people "
@@ -133,24 +134,26 @@ def _length(hypnogram: Hypnogram) -> Iterator[Alarm]:
         text = "This is a nap or an excerpt: what is known of whole nights does not apply."
         yield Alarm("nap instead of night", hours, NIGHT_H, "h", RULE, text, "warning")
     share = 100 * float(np.mean(~hypnogram.scored)) if hypnogram.n_epochs else 0.0
-    for severity in ("distrust", "warning"):
-        if share > (limit := UNSCORED_PERCENT[severity]):
+    for severity, limit in UNSCORED_PERCENT.items():
+        if share > limit:
             text = f"{share:.0f} % of the epochs have no stage; statistics are of the rest."
-            yield Alarm("unscored epochs", share, limit, "%", RULE, text, severity)  # type: ignore[arg-type]
+            yield Alarm("unscored epochs", share, limit, "%", RULE, text, severity)
             return
 
 
 def _sleep(hypnogram: Hypnogram, statistics: Mapping[str, float]) -> Iterator[Alarm]:
     """Alarm when there is no sleep, no REM sleep, or one stage only."""
+    measured = limits()
     if statistics["tst_min"] == 0:
+        least = measured["statistics"]["tst_min"]["least"]
         text = "No epoch is sleep: check the channels, the units and the part of the recording."
-        yield Alarm("no sleep", 0.0, limits()["statistics"]["tst_min"]["least"], "min",
-                    _measured("tst_min"), text, "distrust")  # fmt: skip
+        source = _source(measured["nights"])
+        yield Alarm("no sleep", 0.0, least, "min", source, text, "distrust")
         return
     if statistics["rem_min"] == 0:
-        without, nights = limits()["nights_without"]["rem"], limits()["nights"]
-        text = f"No epoch is REM sleep; so it was in {without} of {nights} scored nights."
-        yield Alarm("no REM sleep", 0.0, 0.5, "min", _measured("rem_percent"), text, "warning")
+        text = f"No epoch is REM sleep, as in {measured['nights_without']['rem']} scored nights."
+        source = _source(measured["nights"])
+        yield Alarm("no REM sleep", 0.0, 0.5, "min", source, text, "warning")
     scored = hypnogram.stages[hypnogram.scored]
     for code, name in enumerate(hypnogram.classes):
         share = 100 * float(np.mean(scored == code))
@@ -161,7 +164,7 @@ def _sleep(hypnogram: Hypnogram, statistics: Mapping[str, float]) -> Iterator[Al
 
 def _ranges(hypnogram: Hypnogram, statistics: Mapping[str, float]) -> Iterator[Alarm]:
     """Alarm for every statistic outside what was scored in real nights."""
-    for name, measured in limits()["statistics"].items():
+    for name, measured in _measured(hypnogram).items():
         if hypnogram.lights_off_s is None and name in NEED_LIGHTS:
             continue
         value = statistics.get(name, np.nan)
@@ -176,14 +179,19 @@ def _ranges(hypnogram: Hypnogram, statistics: Mapping[str, float]) -> Iterator[A
         }[severity]
         meaning = DEFINITIONS[name]
         text = f"{side} {where}: {meaning.text}."
-        yield Alarm(name, value, limit, meaning.unit, _measured(name), text, severity)
+        yield Alarm(name, value, limit, meaning.unit, _source(measured["n"]), text, severity)
 
 
-def _measured(statistic: str) -> str:
-    """Return the source of a measured range, in words."""
-    n = limits()["statistics"][statistic]["n"]
+def _measured(hypnogram: Hypnogram) -> dict[str, dict[str, float]]:
+    """Return the measured ranges for the classes of a hypnogram: merged stages shift less."""
+    four = hypnogram.classes == FOUR_CLASSES
+    return limits()["statistics_four_classes" if four else "statistics"]
+
+
+def _source(n_nights: float) -> str:
+    """Return in words where a measured range comes from."""
     low, high = limits()["percentiles"]
-    return f"{n} real nights scored by people ({low:g} to {high:g} %, and the extremes)"
+    return f"{n_nights} real nights scored by people ({low:g} to {high:g} %, and the extremes)"
 
 
 def _confidence(hypnogram: Hypnogram) -> Iterator[Alarm]:
@@ -222,7 +230,8 @@ def _lock_in(raw: Hypnogram, corrected: Hypnogram) -> Iterator[Alarm]:
     gains = [100 * float(np.mean(after == code) - np.mean(before == code)) for code in codes]
     stage = corrected.classes[int(np.argmax(gains))]
     people = limits()["two_scorers"]
-    for severity, percentile in (("distrust", 99), ("warning", 95)):
+    steps: tuple[tuple[Severity, int], ...] = (("distrust", 99), ("warning", 95))
+    for severity, percentile in steps:
         limit = people[f"share_difference_percent_percentile_{percentile}"]
         if max(gains) > limit:
             source = (
@@ -230,7 +239,7 @@ def _lock_in(raw: Hypnogram, corrected: Hypnogram) -> Iterator[Alarm]:
                 f"{percentile} % of {people['pairs']} pairs"
             )
             text = f"The correction made {stage} of much that the stager called otherwise."
-            yield Alarm("correction lock-in", max(gains), limit, "points", source, text, severity)  # type: ignore[arg-type]
+            yield Alarm("correction lock-in", max(gains), limit, "points", source, text, severity)
             return
 
 

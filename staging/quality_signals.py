@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from recordings.channels import Choice
     from recordings.ingest import ChannelRecord, NightSignals
 
-# {severity: limit in %}. A stager sees nothing where a lead is flat, and square waves where it is
-# clipped, which no training night holds.
-FLAT_PERCENT = {"distrust": 30.0, "warning": 5.0}
-CLIPPED_PERCENT = {"distrust": 5.0, "warning": 0.5}
-OFF_MIN = {"distrust": 120.0, "warning": 10.0}
+# {severity: limit}, the gravest first. A stager sees nothing where a lead is flat, and square waves
+# where it is clipped, which no training night holds.
+FLAT_PERCENT: dict[Severity, float] = {"distrust": 30.0, "warning": 5.0}
+CLIPPED_PERCENT: dict[Severity, float] = {"distrust": 5.0, "warning": 0.5}
+OFF_MIN: dict[Severity, float] = {"distrust": 120.0, "warning": 10.0}
 # Median distance from the median in uV: where real leads lie, and where a wrong unit does not.
 SIZE_UV = {"eeg": (1.0, 200.0), "eog": (1.0, 500.0), "emg": (0.1, 500.0)}
 # Standard deviation of an epoch in uV. Below: noise of an amplifier alone; above: a loose lead
@@ -78,7 +78,8 @@ def _size(record: ChannelRecord, kind: str) -> Iterator[Alarm]:
         f"{kind.upper()}; is the unit in the file right, is the lead connected?"
     )
     source = f"plausible amplitude of {kind.upper()}: {low:g} to {high:g} uV"
-    yield Alarm("unlikely amplitude", size, limit, record.unit, source, message, "distrust")
+    severity: Severity = "warning" if kind == "emg" else "distrust"  # stagers lean on EEG and eyes
+    yield Alarm("unlikely amplitude", size, limit, record.unit, source, message, severity)
 
 
 def _lead_off(record: ChannelRecord, signal: np.ndarray) -> Iterator[Alarm]:
@@ -155,9 +156,9 @@ def _raw(choice: Choice, recording: Recording) -> tuple[np.ndarray, float]:
     return plus - recording.read(choice.minus), float(rate_hz)
 
 
-def _broken(value: float, steps: dict[str, float]) -> tuple[Severity, float] | None:
+def _broken(value: float, steps: dict[Severity, float]) -> tuple[Severity, float] | None:
     """Return the gravest step that a value goes beyond, gravest step first."""
     for severity, limit in steps.items():
         if value > limit:
-            return severity, limit  # type: ignore[return-value]
+            return severity, limit
     return None

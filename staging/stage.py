@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recordings.channels import TARGETS, Candidate, Montage
-from recordings.ingest import NightSignals, read_view
-from recordings.views import View
 
 from nights.hypnogram import Hypnogram
 from nights.night import Night, NightError
 from nights.stages import STAGES
+from recordings.channels import TARGETS, Candidate, Montage
+from recordings.ingest import NightSignals, read_view
 from recordings.recording import Recording
 from recordings.stored import stored_signals
+from recordings.views import View
 
 FLAT_UV = 0.05  # an EEG epoch whose standard deviation is below this holds no EEG (amplifier noise)
 
@@ -40,6 +40,8 @@ class Reading:
         Whole epochs E of the night.
     start : datetime or None
         Clock time of epoch 0.
+    recording : Recording or None
+        The open recording; None for a stored night.
     montage : Montage or None
         How the channels of a recording were chosen.
     signals : NightSignals or None
@@ -55,6 +57,7 @@ class Reading:
     path: Path
     n_epochs: int
     start: datetime | None = None
+    recording: Recording | None = None
     montage: Montage | None = None
     signals: NightSignals | None = None
     predictions: Hypnogram | None = None
@@ -114,6 +117,17 @@ class Stager(ABC):
             If the recording has no channel this stager can use.
         """
 
+    def read_stored(self, night: Night, *, vote: bool = False) -> Reading:
+        """Read what `proba` needs from a stored night.
+
+        Raises
+        ------
+        NightError
+            If the night is of another view, has no channel this stager can use, or the stager
+            reads no signals at all.
+        """
+        raise NightError(f"night {night.name!r}: {self.name} reads recordings, not stored nights")
+
     @abstractmethod
     def proba(self, reading: Reading) -> np.ndarray:
         """Return the hypnodensity, float32 (E, K); NaN rows where nothing can be said."""
@@ -148,6 +162,7 @@ class SignalStager(Stager):
             path=recording.path,
             n_epochs=signals.n_epochs,
             start=recording.start,
+            recording=recording,
             montage=montage,
             signals=signals,
             simulated=recording.simulated,
@@ -155,13 +170,7 @@ class SignalStager(Stager):
         )
 
     def read_stored(self, night: Night, *, vote: bool = False) -> Reading:
-        """Read the channels of a stored night.
-
-        Raises
-        ------
-        NightError
-            If the night is of another view, or has no channel this stager can use.
-        """
+        """Read the channels of a stored night."""
         channels = self.pick(night.channels, vote=vote)
         if not channels:
             listed = ", ".join(night.channels)

@@ -12,11 +12,11 @@ import warnings
 from collections.abc import Mapping
 
 import numpy as np
-from recordings.channels import Candidate, Montage
-from recordings.views import VIEWS
 
 from nights.stages import STAGES
+from recordings.channels import Candidate, Montage
 from recordings.recording import Recording, RecordingError
+from recordings.views import VIEWS
 from staging.derivations import choose_derivations, stored_derivations
 from staging.stage import Reading, SignalStager, derivations
 

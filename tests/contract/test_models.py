@@ -12,6 +12,8 @@ import models
 from models import Present, Signals, StagerOutput
 
 BATCH, EPOCHS = 3, 4  # EPOCHS where the model takes any number
+SEVERAL_CHANNELS = [name for name in models.stagers() if len(models.create(name).channels) > 1]
+WHOLE_NIGHTS = [name for name in models.stagers() if hasattr(models.entry(name)[0], "night_proba")]
 
 
 def signals_for(model: torch.nn.Module, *, n_channels: int = 3, seed: int = 0) -> Signals:
@@ -66,10 +68,10 @@ def test_absent_epochs_cannot_change_the_output(stager: torch.nn.Module) -> None
     assert torch.equal(clean.logits, same.logits)
 
 
-def test_a_channel_left_out_equals_a_channel_marked_absent(stager: torch.nn.Module) -> None:
+@pytest.mark.parametrize("name", SEVERAL_CHANNELS)
+def test_a_channel_left_out_equals_a_channel_marked_absent(name: str) -> None:
+    stager = models.create(name).eval()
     signals = signals_for(stager)
-    if len(signals) == 1:
-        pytest.skip("reads one channel only")
     *kept, left_out = signals
     present = {name: torch.ones(BATCH, dtype=torch.bool) for name in kept}
     with torch.no_grad():
@@ -139,3 +141,27 @@ def test_weights_saved_and_loaded_give_the_same_output(stager: torch.nn.Module) 
 def test_signals_without_any_readable_channel_are_refused(stager: torch.nn.Module) -> None:
     with pytest.raises(ValueError, match="Nose"):
         stager({"Nose": torch.zeros(BATCH, stager.window or EPOCHS, 3000)}, {})
+
+
+@pytest.mark.parametrize("name", WHOLE_NIGHTS)
+def test_a_night_of_one_window_equals_the_window(name: str) -> None:
+    stager = models.create(name).eval()
+    signals = signals_for(stager)
+    present = everywhere(signals)
+    next(iter(present.values()))[0, -2:] = False
+    night = stager.night_proba(
+        {channel: x[0] for channel, x in signals.items()},
+        {channel: x[0] for channel, x in present.items()},
+    )
+    with torch.no_grad():
+        window = stager(signals, present).logits[0].softmax(dim=-1)
+    torch.testing.assert_close(night, window, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", WHOLE_NIGHTS)
+def test_a_night_shorter_than_a_window_is_staged(name: str) -> None:
+    stager = models.create(name).eval()
+    signals = {channel: torch.randn(2, n) for channel, n in stager.channels.items()}
+    night = stager.night_proba(signals)
+    assert night.shape == (2, stager.config.n_classes)
+    torch.testing.assert_close(night.sum(dim=1), torch.ones(2))

@@ -174,6 +174,25 @@ def test_drawn_spectrogram_lies_on_the_time_axis_of_the_hypnogram(hypnogram: Hyp
     assert axes.images[0].get_array().shape == (61, hypnogram.n_epochs)
 
 
+def test_colours_of_the_spectrogram_are_set_by_the_night_and_not_by_an_artefact(
+    hypnogram: Hypnogram, rng: np.random.Generator
+) -> None:
+    clean = Trace("C4", rng.normal(0, 10, (hypnogram.n_epochs, 3000)).astype(np.float32))
+    loose = Trace("C4", clean.samples.copy())
+    loose.samples[:60] *= 100
+    limits = [
+        panel(plots.night_figure(hypnogram, eeg=trace), "Hz").images[0].get_clim()
+        for trace in (clean, loose)
+    ]
+    np.testing.assert_allclose(limits[0], limits[1], atol=0.5)
+
+
+def test_a_band_that_was_cut_off_does_not_use_up_the_colours(hypnogram: Hypnogram) -> None:
+    slow = tone(2.0, hypnogram.n_epochs)  # nothing but one tone: the rest lies 100 dB below
+    low, high = panel(plots.night_figure(hypnogram, eeg=slow), "Hz").images[0].get_clim()
+    assert high - low <= 45
+
+
 def test_pieces_of_another_length_are_refused(hypnogram: Hypnogram) -> None:
     with pytest.raises(ValueError, match="240 epochs was given one of 4"):
         plots.night_figure(hypnogram, eeg=tone(12.0))

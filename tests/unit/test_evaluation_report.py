@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from evaluation.alarm import Alarm, gravest_first
+from evaluation.metrics import confusion, metrics_from
 from evaluation.report import (
     ChannelRow,
     Comparison,
@@ -34,7 +35,7 @@ EVIL = "<script>alert(1)</script>"
 
 
 def alarm(severity: str, name: str = "flat lead") -> Alarm:
-    return Alarm(name, 12.34, 5.55, "%", "a rule of this test", f"{name} is wrong.", severity)
+    return Alarm(name, 12.34, 5.5, "%", "a rule of this test", f"{name} is wrong.", severity)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +145,7 @@ def test_verdict_says_what_the_alarms_say(brief: NightReport, severity: str, ver
 
 def test_every_alarm_shows_its_number_its_limit_and_its_source(html: str) -> None:
     text = Page(html).text
-    for piece in ("12.3 %", "5.55 %", "a rule of this test"):
+    for piece in ("12.3 %", "5.5 %", "a rule of this test"):
         assert text.count(piece) == 3
 
 
@@ -253,7 +254,7 @@ def test_without_probabilities_the_report_says_that_doubt_is_unknown(brief: Nigh
 
 def test_statistics_come_with_unit_definition_and_range(html: str) -> None:
     text = Page(html).text
-    assert "Total sleep time 17.5 min usually 61 to 603.5" in text
+    assert "Total sleep time 17.5 min usually 61 to 604" in text
     assert "tst_min 17.5 min Minutes of N1, N2, N3 and R" in text
     assert "341 nights scored by people" in text
 
@@ -274,6 +275,16 @@ def test_every_statistic_of_a_night_is_shown() -> None:
             assert f"{name} {number(statistics[name])}" in text
     for row in ("WAKE 20 – – 2 10", "N1 10 33.3 0 1 10", "N3 0 0 – 0 –"):
         assert row in text
+
+
+def test_agreement_with_a_reference_is_shown_whole_and_by_stage(brief: NightReport) -> None:
+    counts = confusion(brief.raw.stages, brief.hypnogram.stages)
+    metrics = metrics_from(counts)
+    text = Page(render(replace(brief, comparison=Comparison(brief.raw, metrics, counts)))).text
+    assert f"accuracy {number(metrics['accuracy'])}" in text
+    assert f"macro F1 {number(metrics['macro_f1'])}" in text
+    columns = [metrics[f"per_stage_{what}"]["N2"] for what in ("f1", "precision", "recall")]
+    assert " ".join(["N2", *map(number, columns)]) in text
 
 
 def test_simulated_nights_and_weights_are_called_so_before_anything_else(html: str) -> None:

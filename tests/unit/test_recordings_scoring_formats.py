@@ -336,6 +336,7 @@ def test_challenge_vectors_take_the_majority_and_unset_is_unscored(tmp_path):
         file["data/arousals"] = arousals[:, None]
     path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + path.read_bytes()[512:])
     scoring = read_scoring(path)
+    assert scoring.format == "p2018_mat"
     assert scoring.hypnogram.stages.tolist() == [0, -1, 4]
     assert scoring.events == (Event(2.0, 3.0, "arousal", "Arousal"),)
 

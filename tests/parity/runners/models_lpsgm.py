@@ -64,26 +64,44 @@ def _stager(meta: Meta, x: torch.Tensor, arrays: Arrays) -> dict[str, torch.Tens
     """Outputs of a variant, with the tokens of one sample before and after the first block."""
     model, (signals, present) = _built("lpsgm", meta), _signals(meta, x, arrays)
     output, tokens = model(signals, present), model.tokenise(signals, present)
-    first = model.sequence.blocks[0](tokens.x, tokens.allowed)
     outputs = {"logits": output.logits, "seq_features": output.features}
     for name in arrays:
         if found := re.fullmatch(r"epoch_features_first(\d+)", name):
             outputs[name] = model.encoder(x[0, : int(found[1])])
         elif found := re.fullmatch(r"(tokens_in|block0_out)_sample(\d+)", name):
             sample, told = int(found[2]), meta["outputs"][f"tokens_in_sample{found[2]}"]
-            here = tokens.x if found[1] == "tokens_in" else first
-            outputs[name] = here[sample, _places(model, sample, told, arrays)]
+            n_tokens, places = _places(model, sample, told, arrays)
+            before, after = _first_block(model, tokens.x[sample, :n_tokens])
+            outputs[name] = (before if found[1] == "tokens_in" else after)[places]
     return outputs
 
 
-def _places(model: Backbone, sample: int, told: str, arrays: Arrays) -> list[int]:
-    """Where our tokens stand for the published positions: ours are sorted by epoch and channel."""
-    n_class = model.window if model.config.has_class_tokens else 0
-    real = ~arrays["mask"][sample]
+def _places(model: Backbone, sample: int, told: str, arrays: Arrays) -> tuple[int, list[int]]:
+    """How many tokens we have of a sample, and where the published positions stand among them.
+
+    Ours are sorted by epoch and channel; padding, of which we have none, comes after the last.
+    """
+    n_class, real = len(model.sequence.placed_class_tokens()), ~arrays["mask"][sample]
     order = np.lexsort((arrays["ch_idx"][sample][real], arrays["seq_idx"][sample][real]))
-    ours = np.concatenate([np.arange(n_class), n_class + np.argsort(order)])
-    positions = re.search(r"positions \[([\d, ]+)\]", told)[1].split(",")
-    return ours[[int(position) for position in positions]].tolist()
+    data = np.full(len(real), n_class + real.sum())
+    data[real] = n_class + np.argsort(order)
+    ours = np.concatenate([np.arange(n_class), data])
+    found = re.search(r"positions \[([\d, ]+)\]", told)
+    positions = [int(position) for position in found[1].split(",")]
+    return n_class + int(real.sum()), ours[positions].tolist()
+
+
+def _first_block(model: Backbone, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put one published padding token behind our tokens (S, D) and run the first block on them.
+
+    Padding is a silent epoch of channel 0 at position 0 that asks but is not seen.
+    """
+    silence = model.encoder(torch.zeros(1, 3000))
+    padding = model.sequence.channel_part(silence, torch.tensor([0]))
+    padding = padding + model.sequence.position_part()[:1]
+    before = torch.cat([tokens, padding])
+    seen = torch.arange(len(before)) < len(tokens)
+    return before, model.sequence.blocks[0](before[None], seen[None, None, None])[0]
 
 
 def _encoder(meta: Meta, x: torch.Tensor, arrays: Arrays) -> dict[str, torch.Tensor]:

@@ -15,8 +15,8 @@ import numpy as np
 
 from nights.hypnogram import Hypnogram
 from nights.stages import EPOCH_S, FOUR_CLASSES, STAGES, UNSCORED
-from recordings.scoring_binary import parse_edf, spreadsheet_rows
-from recordings.scoring_source import Mark, Parsed, Source, Wanted
+from recordings.scoring.binary import parse_edf, spreadsheet_rows
+from recordings.scoring.source import Mark, Parsed, Source, Wanted
 
 JSON_FORMAT = "nightstack hypnogram 1"
 STAGE_TEXT = "Sleep stage "  # EDF+ standard texts: 'Sleep stage W' ...
@@ -55,13 +55,16 @@ def parse_own_json(source: Source, wanted: Wanted) -> Parsed | None:
         return None
     try:
         data = json.loads(source.text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise source.refuse(f"is broken JSON ({error})") from error
     if data.get("format") != JSON_FORMAT:
         return None
     try:
         hypnogram = _from_json(data)
-        events = [Mark(e["onset_s"], e["duration_s"], e["type"], "event") for e in data["events"]]
+        events = [
+            Mark(float(e["onset_s"]), float(e["duration_s"]), str(e["type"]), "event")
+            for e in data["events"]
+        ]
     except (KeyError, TypeError, ValueError) as error:
         raise source.refuse(f"is not a complete hypnogram ({error})") from error
     return Parsed(tuple(events), hypnogram=hypnogram)
@@ -77,7 +80,10 @@ def parse_own_text(source: Source, wanted: Wanted) -> Parsed | None:
 
 def parse_own_table(source: Source, wanted: Wanted) -> Parsed | None:
     """Read the table of `write_csv` or `write_xlsx`."""
-    rows = spreadsheet_rows(source) or list(csv.reader(source.lines))
+    rows = spreadsheet_rows(source)
+    if rows is None:
+        is_ours = bool(source.lines) and source.lines[0].startswith("epoch,onset_s,")
+        rows = list(csv.reader(source.lines)) if is_ours else []
     header = rows[0] if rows else []
     stage = next((name for name in STAGE_COLUMNS.values() if name in header), None)
     if stage is None or not {"epoch", "onset_s", "duration_s", "clock"} <= set(header):
@@ -142,7 +148,15 @@ def _proba(rows: Sequence[Mapping[str, str]], classes: tuple[str, ...]) -> np.nd
         return None
     empty = ("", "n/a")
     values = [[np.nan if row[n] in empty else float(row[n]) for n in names] for row in rows]
-    return np.array(values, dtype=np.float32)
+    return _float32(values)
+
+
+def _float32(values: list[list[float]]) -> np.ndarray:
+    """Return probabilities as float32 (E, K)."""
+    proba = np.array(values, dtype=np.float64)
+    if (np.abs(proba) > 2).any():
+        raise ValueError("a probability above 1")
+    return proba.astype(np.float32)
 
 
 def _build(
@@ -185,15 +199,14 @@ def _from_json(data: Mapping[str, Any]) -> Hypnogram:
     proba = data["proba"]
     if proba is not None:
         unknown = [np.nan] * len(classes)
-        proba = np.array([row or unknown for row in proba], dtype=np.float32)
-        proba = proba.reshape(-1, len(classes))
+        proba = _float32([row or unknown for row in proba]).reshape(-1, len(classes))
     return Hypnogram(
         stages=np.array([codes[name] for name in data["stages"]], dtype=np.int8),
         proba=proba,
         start=None if data["start"] is None else datetime.fromisoformat(data["start"]),
         onset_s=float(data["onset_s"]),
-        lights_off_s=data["lights_off_s"],
-        lights_on_s=data["lights_on_s"],
+        lights_off_s=None if data["lights_off_s"] is None else float(data["lights_off_s"]),
+        lights_on_s=None if data["lights_on_s"] is None else float(data["lights_on_s"]),
         classes=classes,
         epoch_s=float(data.get("epoch_s", EPOCH_S)),
         scorer=str(data["scorer"]),

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.stages import EPOCH_S, UNSCORED, lookup_stage, stage_map
-from recordings.scoring_events import Event, event_type
-from recordings.scoring_grid import (
+from recordings.scoring.events import event_type
+from recordings.scoring.grid import (
     DAY_S,
     MAX_SPAN_S,
     Run,
@@ -22,7 +23,7 @@ from recordings.scoring_grid import (
     replace_on,
     unwrap_clock,
 )
-from recordings.scoring_source import NO_DATE, Mark, Parsed, Source
+from recordings.scoring.source import NO_DATE, Mark, Parsed, Source
 
 SURPLUS_NOTED = 2  # epochs by which a list of codes may differ from the signal without a word
 SURPLUS_REFUSED = 0.1  # share of the signal; one MESA night has 1173 labels too many
@@ -82,23 +83,22 @@ def place(
     Raises
     ------
     RecordingError
-        If there is no stage, a line lies more than a fortnight away, or a list of codes differs
-        by more than 10 percent from the recording.
+        If there is no stage line, none within the recording, one lies more than a fortnight away,
+        or a list of codes differs by more than 10 percent from the recording.
     """
     if (signal.duration_s or 0) > MAX_SPAN_S:
         raise source.refuse(f"claims a recording of {signal.duration_s:g} s, over a fortnight")
     parsed, clock_notes = _on_signal_clock(parsed, signal)
     signal = signal._replace(start=signal.start or parsed.start)
     if parsed.hypnogram is not None:
-        scoring = _whole(parsed.hypnogram, signal)
+        scoring = _whole(source, parsed.hypnogram, signal)
     elif parsed.codes:
         scoring = _from_codes(source, parsed, signal, epoch_s)
     else:
         scoring = _from_marks(source, parsed, signal, epoch_s)
-    if not scoring.hypnogram.scored.any():
-        raise source.refuse("holds no stage within the recording")
     events, left_out = _events(parsed, unsure)
     notes = (*parsed.notes, *clock_notes, *scoring.notes)
+    notes += ("no epoch is scored",) * (not scoring.hypnogram.scored.any())
     notes += (f"{left_out} lines that are no stage and no known event left out",) * bool(left_out)
     hypnogram = _with_lights(scoring.hypnogram, events)
     hypnogram = replace(hypnogram, notes=(*hypnogram.notes, *notes))
@@ -148,8 +148,10 @@ def _shifted_by_start(parsed: Parsed, signal: Signal) -> tuple[Parsed, tuple[str
     return replace(parsed, marks=marks, hypnogram=moved), (note,)
 
 
-def _whole(hypnogram: Hypnogram, signal: Signal) -> Scoring:
+def _whole(source: Source, hypnogram: Hypnogram, signal: Signal) -> Scoring:
     """Return a hypnogram from our own files, on the grid of the recording if that is known."""
+    if not (abs(hypnogram.onset_s) <= MAX_SPAN_S and 0 < hypnogram.epoch_s <= MAX_SPAN_S):
+        raise source.refuse("claims epochs more than a fortnight away, or of no length")
     n_epochs = signal.epochs(hypnogram.epoch_s)
     if n_epochs is not None:
         hypnogram = replace_on(hypnogram, n_epochs)
@@ -193,7 +195,7 @@ def _from_marks(source: Source, parsed: Parsed, signal: Signal, epoch_s: float |
     staged, notes = _stage_marks(parsed)
     if not staged:
         raise source.refuse("holds no sleep stage")
-    far = [m for m in staged if abs(m.onset_s) > MAX_SPAN_S or m.duration_s > MAX_SPAN_S]
+    far = [m for m in staged if not abs(m.onset_s) <= MAX_SPAN_S or m.duration_s > MAX_SPAN_S]
     if far:
         raise source.refuse(f"claims a stage {far[0].onset_s:g} s away, more than a fortnight")
     runs = _runs(staged, parsed, signal)
@@ -201,6 +203,8 @@ def _from_marks(source: Source, parsed: Parsed, signal: Signal, epoch_s: float |
         pages = np.array([abs(run.duration_s - PAGE_S) < 0.5 for run in runs])
         epoch_s = PAGE_S if pages.mean() > 0.5 else float(EPOCH_S)
     grid = grid_of_runs(runs, epoch_s, signal.epochs(epoch_s), wake_gaps=parsed.wake_gaps)
+    if any(run.stage != UNSCORED for run in runs) and not (grid.stages != UNSCORED).any():
+        raise source.refuse("none of its stages lies within the recording; is it another night's?")
     ends = grid.onset_s + epoch_s * np.arange(1, len(grid.stages) + 1)
     if signal.duration_s is not None:
         grid.stages[ends > signal.duration_s + 1e-6] = UNSCORED  # the signal ends within it
@@ -275,7 +279,7 @@ def _events(parsed: Parsed, unsure: str) -> tuple[tuple[Event, ...], int]:
         if mark.kind == "stage" or (mark.kind == "either" and _is_stage(mark.label, codes, names)):
             continue
         kind = event_type(mark.label)
-        if kind is None:
+        if kind is None or not np.isfinite(mark.onset_s):
             left_out += 1
             continue
         kind = unsure if kind == "unsure" else kind

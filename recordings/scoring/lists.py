@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from nights.stages import EPOCH_S, STAGE_MAPS, lookup_stage, stage_map
-from recordings.scoring_source import (
+from recordings.scoring.source import (
     NO_DATE,
     Kind,
     Mark,
@@ -24,9 +24,10 @@ from recordings.scoring_source import (
     is_date,
     number,
 )
-from recordings.scoring_tables import guess_map, read_table, read_times
+from recordings.scoring.tables import guess_map, read_table, read_times
 
 _DAY_EPOCHS = 2880
+_UCDDB_EVENTS = ("event_types", "event_start_sec", "event_duration_sec")  # lists split by ;
 _MAX_EPOCHS = 14 * _DAY_EPOCHS
 
 
@@ -79,14 +80,15 @@ def parse_wsc_stg(source: Source, wanted: Wanted) -> Parsed | None:
     rows = [line.split("\t") for line in source.lines]
     if rows and rows[0][0].strip().casefold() == "epoch" and len(rows[0]) > 1:
         rows = rows[1:]
-    if not rows or not all(len(row) > 1 and row[0].strip().isdigit() for row in rows):
+    if not rows or not all(len(row) > 1 and row[0].strip().isdecimal() for row in rows):
         return None
     numbers = [int(row[0][:9]) for row in rows]
-    if numbers[0] not in (0, 1) or max(numbers) > _MAX_EPOCHS:
+    first, last = min(numbers), max(numbers)
+    if numbers[0] != first or first not in (0, 1) or last > _MAX_EPOCHS:
         return None
-    codes = ["?"] * (max(numbers) + 1 - numbers[0])
+    codes = ["?"] * (last + 1 - first)
     for epoch, row in zip(numbers, rows, strict=True):
-        codes[epoch - numbers[0]] = row[1].strip()
+        codes[epoch - first] = row[1].strip()
     return Parsed(codes=tuple(codes), stage_map="wsc_stg")
 
 
@@ -153,7 +155,7 @@ def parse_noxturnal(source: Source, wanted: Wanted) -> Parsed | None:
     onsets, ends = np.split(np.array(times), 2)
     units = [unit.strip() for unit in source.lines[1].split(delimiter)]
     lengths = ends - onsets  # dates hold whole seconds; a column in seconds is exact
-    if "[s]" in units:
+    if "[s]" in units[: len(columns)]:
         exact = np.array([number(text) for text in columns[units.index("[s]")]])
         lengths = np.where(np.isnan(exact), lengths, exact)
     marks = tuple(map(Mark, onsets.tolist(), lengths.tolist(), worded[0]))
@@ -165,7 +167,7 @@ def parse_ucddb_epochs(source: Source, wanted: Wanted) -> Parsed | None:
 
     An event is listed in every epoch it touches and counts once.
     """
-    table = read_table(source, ("start_sec", "end_sec", "sleep_stage", "event_types"))
+    table = read_table(source, ("start_sec", "end_sec", "sleep_stage", *_UCDDB_EVENTS))
     if table is None:
         return None
     stages: list[Mark] = []
@@ -173,11 +175,10 @@ def parse_ucddb_epochs(source: Source, wanted: Wanted) -> Parsed | None:
     for row in table.rows:
         onset = number(row["start_sec"])
         stages.append(Mark(onset, number(row["end_sec"]) - onset, row["sleep_stage"], "stage"))
-        lists = [row[c].split(";") for c in ("event_start_sec", "event_duration_sec")]
-        kinds = [kind.strip() for kind in row["event_types"].split(";")]
-        for kind, begin, length in zip(kinds, *lists, strict=False):
-            if kind:
-                events[Mark(number(begin), number(length), kind, "event")] = None
+        lists = [row[column].split(";") for column in _UCDDB_EVENTS]
+        for kind, begin, length in zip(*lists, strict=False):
+            if kind.strip():
+                events[Mark(number(begin), number(length), kind.strip(), "event")] = None
     return Parsed((*stages, *events), stage_map="ucddb")
 
 

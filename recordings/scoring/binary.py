@@ -9,6 +9,8 @@ import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
@@ -17,14 +19,15 @@ import numpy as np
 
 from nights.stages import lookup_stage, stage_map
 from recordings.edf import EdfRecording
-from recordings.scoring_source import MAX_BYTES, Mark, Parsed, Source, Wanted, number
-from recordings.scoring_tables import guess_map
-from recordings.tal import read_marks
+from recordings.edf.tal import read_marks
+from recordings.recording import RecordingError
+from recordings.scoring.source import MAX_BYTES, Mark, Parsed, Source, Wanted, number
+from recordings.scoring.tables import guess_map
 
 _MAX_CODES = 14 * 86_400  # one a second for a fortnight
 _P2018_HZ = 200.0  # every recording of the 2018 challenge
 _P2018_STAGES = ("wake", "nonrem1", "nonrem2", "nonrem3", "rem")
-# What SciPy's decoder raises on damaged files, by where it trips.
+# What SciPy and openpyxl raise on damaged files, by where they trip.
 _MAT_ERRORS = (
     ValueError,
     TypeError,
@@ -34,6 +37,7 @@ _MAT_ERRORS = (
     NotImplementedError,
     zlib.error,
 )
+_XLSX_ERRORS = (*_MAT_ERRORS, zipfile.BadZipFile, SyntaxError, AttributeError, EOFError)
 _MATLAB_DAY_OFFSET = 366  # MATLAB counts days from year 0, Python from year 1
 
 
@@ -69,24 +73,44 @@ def parse_saf(source: Source, wanted: Wanted) -> Parsed | None:
     return Parsed(marks, stage_map="edfplus")
 
 
-def parse_hdf5(source: Source, wanted: Wanted) -> Parsed | None:
-    """Read DOD's `/hypnogram` (a code per epoch) or the 2018 challenge's stage vectors."""
+def parse_dod(source: Source, wanted: Wanted) -> Parsed | None:
+    """Read `/hypnogram` of an HDF5 file, a code per epoch (Dreem Open Datasets)."""
+    with _open_hdf5(source) as file:
+        if file is None or "hypnogram" not in file:
+            return None
+        if file["hypnogram"].size > _MAX_CODES:
+            raise source.refuse("claims a hypnogram longer than a fortnight")
+        codes = tuple(str(int(code)) for code in np.ravel(file["hypnogram"][()]))
+    return Parsed(codes=codes, code_s=wanted.code_s, stage_map="dod")
+
+
+def parse_p2018(source: Source, wanted: Wanted) -> Parsed | None:
+    """Read the stage vectors of the 2018 challenge, one value per sample (200 Hz)."""
+    with _open_hdf5(source) as file:
+        if file is None:
+            return None
+        if "data/sleep_stages" not in file:
+            raise source.refuse("is HDF5 without 'hypnogram' and 'data/sleep_stages'")
+        return _challenge_vectors(source, file["data"], wanted.rate_hz or _P2018_HZ)
+
+
+@contextmanager
+def _open_hdf5(source: Source) -> Iterator[Any]:
+    """Open an HDF5 file (None when it is none); what breaks inside the block is refused."""
     if b"\x89HDF\r\n\x1a\n" not in source.head:
-        return None
+        yield None
+        return
     try:
         import h5py
     except ImportError as error:
         raise source.refuse("is HDF5; reading it needs the package h5py") from error
     try:
         with h5py.File(source.path, "r") as file:
-            if "hypnogram" in file and file["hypnogram"].size <= _MAX_CODES:
-                codes = tuple(str(int(code)) for code in np.ravel(file["hypnogram"][()]))
-                return Parsed(codes=codes, code_s=wanted.code_s, stage_map="dod")
-            if "data/sleep_stages" in file:
-                return _challenge_vectors(source, file["data"], wanted.rate_hz or _P2018_HZ)
+            yield file
+    except RecordingError:
+        raise
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise source.refuse(f"is a broken HDF5 file ({error})") from error
-    raise source.refuse("is HDF5 without 'hypnogram' or 'data/sleep_stages'")
 
 
 def parse_mat(source: Source, wanted: Wanted) -> Parsed | None:
@@ -94,11 +118,12 @@ def parse_mat(source: Source, wanted: Wanted) -> Parsed | None:
     if not source.head.startswith(b"MATLAB 5.0 MAT-file"):
         return None
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     _check_mat_size(source)
     try:
         found = loadmat(BytesIO(source.content), squeeze_me=True, struct_as_record=False)
-    except _MAT_ERRORS as error:
+    except (MatReadError, *_MAT_ERRORS) as error:
         raise source.refuse(f"is a broken MAT file ({error})") from error
     values = {name: value for name, value in found.items() if not name.startswith("__")}
     if "stageData" in values:
@@ -120,11 +145,12 @@ def spreadsheet_rows(source: Source) -> list[list[str]] | None:
         raise source.refuse("is a spreadsheet; reading it needs the package openpyxl") from error
     try:
         with zipfile.ZipFile(BytesIO(source.content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-                raise source.refuse("unpacks to more than any scoring file (64 MiB)")
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MAX_BYTES:  # zipfile unpacks no more of a member than it declares
+            raise RecordingError("it unpacks to more than 64 MiB")
         sheet = openpyxl.load_workbook(BytesIO(source.content), read_only=True).worksheets[0]
         rows = [["" if v is None else str(v) for v in row] for row in sheet.values]
-    except (zipfile.BadZipFile, KeyError, IndexError, ValueError, OSError) as error:
+    except _XLSX_ERRORS as error:
         raise source.refuse(f"is no spreadsheet that can be read ({error})") from error
     return [row for row in rows if any(row)]
 

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from nights.stages import STAGE_MAPS, StageMap, W, lookup_stage, stage_map
-from recordings.scoring_source import (
+from recordings.scoring.source import (
     Mark,
     Parsed,
     Source,
@@ -150,7 +150,7 @@ class Table(NamedTuple):
 def read_table(source: Source, needed: Sequence[str]) -> Table | None:
     """Return the table whose header names all of `needed`, None when there is no such header."""
     for place, line in enumerate(source.lines[:_PREAMBLE_LINES]):
-        if line.startswith("#"):
+        if line.startswith("#") or not all(name in line.casefold() for name in needed):
             continue
         for delimiter in _DELIMITERS:
             columns = [name.strip().casefold() for name in _split(line, delimiter)]

@@ -111,7 +111,9 @@ def majority(stages: np.ndarray, per_epoch: int) -> np.ndarray:
     is dropped. This is the AASM rule for an epoch with several stages: the greatest part decides.
     """
     parts = np.asarray(stages)[: len(stages) // per_epoch * per_epoch].reshape(-1, per_epoch)
-    same = (parts[:, :, None] == parts[:, None, :]).sum(axis=2)  # (E, P): codes like this one
+    same = np.zeros(parts.shape, dtype=np.int32)  # (E, P): codes of the epoch equal to this one
+    for code in np.unique(parts):
+        same += (parts == code) * (parts == code).sum(axis=1, keepdims=True)
     return parts[np.arange(len(parts)), same.argmax(axis=1)].astype(np.int8)
 
 

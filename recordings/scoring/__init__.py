@@ -9,18 +9,19 @@ sample of the recording; epochs that nobody scored are -1, never W, and never le
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from nights.events import Event
 from nights.stages import StageMap
 from recordings.recording import Recording
-from recordings.scoring_binary import parse_hdf5, parse_mat, parse_saf, parse_xlsx
-from recordings.scoring_events import Event, event_labels, event_seconds
-from recordings.scoring_grid import page_windows
-from recordings.scoring_lists import (
+from recordings.scoring.binary import parse_dod, parse_mat, parse_p2018, parse_saf, parse_xlsx
+from recordings.scoring.grid import page_windows
+from recordings.scoring.lists import (
     parse_basictype,
     parse_dreams,
     parse_epoch_table,
@@ -31,25 +32,23 @@ from recordings.scoring_lists import (
     parse_wsc_allscore,
     parse_wsc_stg,
 )
-from recordings.scoring_own import (
+from recordings.scoring.own import (
     parse_edf_or_own,
     parse_own_bids,
     parse_own_json,
     parse_own_table,
     parse_own_text,
 )
-from recordings.scoring_place import Scoring, Signal, place
-from recordings.scoring_source import Parsed, Source, Wanted
-from recordings.scoring_tables import LAYOUTS, parse_layout, session_names
-from recordings.scoring_wfdb import parse_wfdb
-from recordings.scoring_xml import parse_nsrr, parse_profusion
+from recordings.scoring.place import Scoring, Signal, place
+from recordings.scoring.source import Parsed, Source, Wanted
+from recordings.scoring.tables import LAYOUTS, parse_layout, session_names
+from recordings.scoring.wfdb import parse_wfdb
+from recordings.scoring.xml import parse_nsrr, parse_profusion
 
 __all__ = [
     "FORMATS",
     "Event",
     "Scoring",
-    "event_labels",
-    "event_seconds",
     "page_windows",
     "read_scoring",
     "read_sessions",
@@ -60,8 +59,8 @@ Parser = Callable[[Source, Wanted], Parsed | None]
 # In the order in which they are tried; what a text must hold to be taken gets weaker downwards.
 FORMATS: dict[str, Parser] = {
     "edfplus": parse_edf_or_own,
-    "dod_h5": parse_hdf5,
-    "p2018_mat": parse_hdf5,
+    "dod_h5": parse_dod,
+    "p2018_mat": parse_p2018,
     "hume_mat": parse_mat,
     "own_json": parse_own_json,
     "own_table": parse_own_table,
@@ -167,10 +166,13 @@ def _parse(source: Source, format: str, wanted: Wanted) -> tuple[str, Parsed]:
         raise source.refuse("no such file")
     if not source.head:
         raise source.refuse("is empty")
-    for name in FORMATS if format == "auto" else (format,):
-        parsed = FORMATS[name](source, wanted)
-        if parsed is not None:
-            return name, parsed
+    try:
+        for name in FORMATS if format == "auto" else (format,):
+            parsed = FORMATS[name](source, wanted)
+            if parsed is not None:
+                return name, parsed
+    except csv.Error as error:
+        raise source.refuse(f"has a table that cannot be read ({error})") from error
     if format != "auto":
         raise source.refuse(f"is not of the format {format!r}")
     raise source.refuse(f"is no scoring of a known format; known: {', '.join(FORMATS)}")
