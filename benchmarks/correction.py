@@ -13,19 +13,17 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.measure import Timing, matmul_gflop_per_s, measure, table
+from recordings.simulate.stages import draw_stages
 
 WEIGHT, CONTEXT, MIN_LEN = 0.1, 30, 5  # published
 N_EPOCHS = 1000
-STAY = 0.88  # probability that a stage goes on, as in scored nights
 PUBLISHED_CPU_S = 1.63  # of the published code itself, one night, on a comparable machine
 
 
 def night(seed: int, sharpness: float) -> np.ndarray:
     """Return a hypnodensity (n, 5): noise around a night's stages, less of it when sharper."""
     rng = np.random.default_rng(seed)
-    stages = np.zeros(N_EPOCHS, dtype=np.int64)
-    for epoch in range(1, N_EPOCHS):
-        stages[epoch] = stages[epoch - 1] if rng.random() < STAY else rng.integers(5)
+    stages = draw_stages(rng, N_EPOCHS, age=rng.uniform(20, 80))
     logits = 1.5 * rng.standard_normal((N_EPOCHS, 5)) + sharpness * np.eye(5)[stages]
     raised = np.exp(logits)
     return (raised / raised.sum(axis=1, keepdims=True)).astype(np.float32)
