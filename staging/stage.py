@@ -66,12 +66,13 @@ class Reading:
 
     def head(self, n_epochs: int) -> Reading:
         """Return the first epochs alone."""
-        if self.signals is None or self.n_epochs <= n_epochs:
-            return replace(self, n_epochs=min(n_epochs, self.n_epochs))
-        kept = {target: epochs[:n_epochs] for target, epochs in self.signals.signals.items()}
-        unscored = self.signals.unscored[:n_epochs]
-        signals = replace(self.signals, signals=kept, unscored=unscored)
-        return replace(self, n_epochs=n_epochs, signals=signals)
+        n_epochs, signals, predictions = min(n_epochs, self.n_epochs), self.signals, None
+        if signals is not None:
+            kept = {target: epochs[:n_epochs] for target, epochs in signals.signals.items()}
+            signals = replace(signals, signals=kept, unscored=signals.unscored[:n_epochs])
+        if self.predictions is not None:
+            predictions = self.predictions.on_grid(0.0, n_epochs)
+        return replace(self, n_epochs=n_epochs, signals=signals, predictions=predictions)
 
 
 @dataclass(frozen=True, eq=False)
