@@ -52,7 +52,7 @@ class NextStage:
         with torch.no_grad():
             places = model.tokens.weight[:, None] + model.positions.weight
             self._places = _centred(places.double()).float()  # (vocab, places, E)
-            self._blocks = [_fold(block) for block in model.blocks]
+            self._blocks = [_fold(block) for block in model.blocks]  # type: ignore[arg-type]
             self._head, self._head_bias = _behind(model.norm, model.tokens.weight, None)
         self._n_heads, self._eps = model.config.n_heads, model.norm.eps
         places = torch.full((model.config.n_positions,) * 2, -torch.inf, device=self._head.device)
