@@ -169,8 +169,12 @@ class StagingRun:
 
     def _log(self, result: NightResult, seconds: float) -> None:
         """Append a line to `log.jsonl`: which night was done when, how long it took."""
-        told = {"night": result.name, "at": datetime.now().isoformat(timespec="seconds")}
-        told |= {"n_epochs": result.hypnogram.n_epochs, "seconds": round(seconds, 2)}
+        told = {
+            "night": result.name,
+            "at": datetime.now().isoformat(timespec="seconds"),
+            "n_epochs": result.hypnogram.n_epochs,
+            "seconds": round(seconds, 2),
+        }
         with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(told) + "\n")
 
