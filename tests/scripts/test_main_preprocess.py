@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from preprocess import find_dataset, names
 from tests.makers.raw_folders import folders
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,3 +78,25 @@ def test_ones_own_folder_from_init_to_run(tmp_path: Path) -> None:
     done = run("run", raw / "dataset.toml", "--out", tmp_path / "data", "--skip-errors")
     assert done.returncode == 0, done.stderr
     assert "nights made" in done.stdout
+
+
+def test_the_shell_script_makes_what_is_there_and_skips_the_rest(tmp_path: Path) -> None:
+    for name in ("HMC", "SleepEDF"):
+        folders()[name.lower()].write(tmp_path / "raw" / name)
+    paths = {"RAW": tmp_path / "raw", "OUT": tmp_path / "data", "PYTHON": sys.executable}
+    done = subprocess.run(
+        ["bash", ROOT / "preprocess.sh", "--dry-run"],
+        env={**os.environ, "WORKERS": "0", **{name: str(path) for name, path in paths.items()}},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SHHS: skipped, no folder" in done.stdout
+    assert "HMC psg9: 2 nights made" in done.stdout
+    assert "SleepEDF bb100: 2 nights made" in done.stdout
+
+
+def test_the_shell_script_has_a_line_for_every_data_set() -> None:
+    text = (ROOT / "preprocess.sh").read_text(encoding="utf-8")
+    lines = re.findall(r"^(?:# )?nights (\S+)", text, re.MULTILINE)
+    assert {find_dataset(name).spec.name for name in names()} <= set(lines)
