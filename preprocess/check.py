@@ -20,8 +20,6 @@ from preprocess.conversion import (
     choose_channels,
     describe_error,
     open_night,
-    read_events,
-    read_stages,
 )
 from preprocess.dataset import Dataset, DatasetSpec, RawNight
 from preprocess.recipe import Settings, chosen
@@ -88,9 +86,7 @@ def check(dataset: Dataset, settings: Settings) -> Forecast:
 def look(night: RawNight, spec: DatasetSpec, order: Order) -> Seen:
     """Look at one night."""
     try:
-        recording = open_night(night, spec)
-        scoring = read_stages(night, spec, recording)
-        events = read_events(night, spec, recording, scoring)
+        recording, scoring, events = open_night(night, spec, lambda step: None)
         channels: dict[str, str] = {}
         n_bytes = 0
         n_epochs = int(recording.duration_s / EPOCH_S + 1e-6)

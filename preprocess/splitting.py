@@ -101,7 +101,7 @@ def read_published(where: str) -> Lists:
     else:
         files = (Path(where) / f"{part}.txt" for part in _PARTS)
         texts = {f.stem: f.read_text(encoding="utf-8") if f.is_file() else "" for f in files}
-    lists = {part: _recordings(text) for part, text in texts.items() if text}
+    lists = {str(part): _recordings(text) for part, text in texts.items() if text}
     if not lists:
         raise ValueError(f"{where}: no train.txt, val.txt or test.txt there")
     return [lists]
@@ -138,7 +138,7 @@ def _json_folds(path: Path) -> Lists:
     names = {entry["index"]: entry["record"] for entry in read.get("subjects", ())}
     return [
         {
-            _OTHER_NAMES.get(part, part): [names.get(entry, entry) for entry in entries]
+            _OTHER_NAMES.get(part, part): [str(names.get(entry, entry)) for entry in entries]
             for part, entries in fold.items()
             if isinstance(entries, list)
         }
