@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import preprocess
 from preprocess.apples import depression, osa_severity, recordings
+from tests.makers.raw_folders import RawFolder, folders
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,28 @@ def test_apples_without_tables_has_nights_without_labels(tmp_path: Path) -> None
     night.parent.mkdir()
     night.touch()
     assert [dict(found.labels) for found in recordings(tmp_path)] == [{}]
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "nights"),
+    [
+        ("APPLES", "osa_severity", 1100),
+        ("APPLES", "depression", 460),
+        ("CAP", "diagnosis", 108),
+        ("HANG7", "diagnosis", 127),
+        ("SYSU", "diagnosis", 104),
+    ],
+)
+def test_published_labels_add_up(name: str, label: str, nights: int) -> None:
+    published = preprocess.find_dataset(name).spec.labels[label]
+    assert sum(count or 0 for count in published.values()) == nights
+
+
+@pytest.mark.parametrize(("name", "folder"), folders().items(), ids=folders())
+def test_nights_have_only_labels_their_data_set_declares(name: str, folder: RawFolder) -> None:
+    declared = preprocess.find_dataset(name).spec.labels
+    for night in folder.nights:
+        given = night.facts.get("labels", {})
+        assert isinstance(given, dict)
+        for label, value in given.items():
+            assert value in declared[label], (night.night, label, value)
