@@ -89,6 +89,11 @@ def test_every_candidate_resolves_on_a_synthetic_header(dataset: Dataset) -> Non
 
 
 @each_dataset
+def test_every_data_set_is_found_by_its_store_folder(dataset: Dataset) -> None:
+    assert preprocess.find_dataset(dataset.spec.name).spec is dataset.spec
+
+
+@each_dataset
 def test_every_data_set_says_where_it_comes_from(dataset: Dataset) -> None:
     source = dataset.spec.source
     assert source.page.startswith("https://") or source.kind == "private"
