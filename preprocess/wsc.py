@@ -33,7 +33,9 @@ from preprocess.sleepdata import sleepdata_source
 
 # A line of a Gamma log (clock, epoch, text) or of a Twin score file (clock, text)
 _START = re.compile(
-    r"^(\d\d):(\d\d):(\d\d)[^\t\n]*\t(?:Recording Started|START RECORDING)\s*$", re.MULTILINE
+    r"^([01]?\d|2[0-3]):([0-5]\d):([0-5]\d)[^\t\n]*"
+    r"\t(?:Recording Started|START RECORDING) *[\t\r\n]",
+    re.MULTILINE,
 )
 
 SPEC = DatasetSpec(
@@ -90,7 +92,7 @@ def recordings(raw_dir: Path) -> Iterator[RawNight]:
 def _start_of(path: Path) -> time | None:
     """Return when a recording was started, nearest to midnight; None where no line says so."""
     text = path.read_text(encoding="latin-1") if path.is_file() else ""
-    starts = [time(*map(int, found.groups())) for found in _START.finditer(text)]
+    starts = [time(int(h), int(m), int(s)) for h, m, s in _START.findall(text)]
     return min(starts, key=_from_midnight, default=None)
 
 

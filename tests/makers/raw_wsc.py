@@ -8,8 +8,7 @@ from datetime import datetime
 from tests.makers.raw_folders import START, Night, RawFolder, Signals
 from tests.makers.scoring_text import clock, wsc_allscore, wsc_stg
 
-SIX = ("F3_M2", "F4_M1", "C3_M2", "C4_M1", "O1_M2", "O2_M1")
-FULL = dict.fromkeys((*SIX, "E1", "E2", "chin", "ECG"), 100)
+GAMMA = dict.fromkeys(("C3_M2", "C4_M1", "O2_M1", "E1", "E2", "chin"), 100)
 FEW = dict.fromkeys(("C3_AVG", "E1", "cchin_l"), 100)
 ONE = {"C3_M2": 100}
 CODES = "W12344R?" * 60
@@ -42,7 +41,7 @@ PSG = "polysomnography/wsc-visit"
 
 FOLDER = RawFolder(
     files={
-        f"{PSG}1-10119-nsrr.edf": Signals(FULL, epochs=480, units={"ECG": "mV"}),
+        f"{PSG}1-10119-nsrr.edf": Signals(GAMMA, epochs=480),
         f"{PSG}1-10119-nsrr.stg.txt": wsc_stg(CODES),
         f"{PSG}1-10119-nsrr.log.txt": log(START),
         f"{PSG}2-10119-nsrr.edf": Signals(FEW, epochs=480),
@@ -69,7 +68,7 @@ FOLDER = RawFolder(
             "wsc-visit1-10119-nsrr",
             "wsc-10119",
             STAGES,
-            {"F3", "F4", "C3", "C4", "O1", "O2", "E1", "E2", "Chin"},
+            {"C3", "C4", "O2", "E1", "E2", "Chin"},
             taken={"Chin": "'chin'"},
             facts={"visit": "1", "part": "Gamma"},
         ),
