@@ -68,10 +68,9 @@ def recordings(raw_dir: Path) -> Iterator[RawNight]:
 
 
 def _families(raw_dir: Path) -> dict[str, str]:
-    """Return the family of each person, by the newest table."""
-    tables = sorted(raw_dir.glob(TABLE))
-    rows = read_rows(tables[-1], key="nsrrid") if tables else {}
-    return {person: row.get("famid", "") for person, row in rows.items()}
+    """Return the family of each person, by the tables of all versions that are there."""
+    tables = [read_rows(path, key="nsrrid") for path in sorted(raw_dir.glob(TABLE))]
+    return {person: row.get("famid", "") for table in tables for person, row in table.items()}
 
 
 if __name__ == "__main__":
