@@ -2,6 +2,7 @@
 
 from tests.makers.raw_folders import Night, RawFolder, Signals
 from tests.makers.scoring_text import nsrr_xml, profusion_xml
+from tests.makers.sleepdata_paths import EDF, NSRR, PROFUSION
 
 ELECTRODES = ("F3", "F4", "C3", "C4", "O1", "O2", "E1", "E2", "M1", "M2")
 USUAL = dict.fromkeys((*ELECTRODES, "Chin1", "Chin2", "ECG1", "ECG2", "Pleth"), 256)
@@ -13,11 +14,6 @@ OTHER += [("Thorax", 32), ("ABD", 32), ("SAO2", 16)]
 UNITS = {"SpO2": "%", "SAO2": "%", "Pleth": "", "Thor": "", "Abdo": "", "Thorax": "", "ABD": ""}
 EVENTS = ((40.0, 20.0, "Central apnea"), (95.5, 12.0, "Unsure"), (130.0, 4.0, "Arousal"))
 EIGHT = {"F3", "F4", "C3", "C4", "O1", "O2", "E1", "E2"}
-EDF, PROFUSION, NSRR = (
-    "polysomnography/edfs",
-    "polysomnography/annotations-events-profusion",
-    "polysomnography/annotations-events-nsrr",
-)
 
 FOLDER = RawFolder(
     files={

@@ -2,6 +2,7 @@
 
 from tests.makers.raw_folders import Night, RawFolder, Signals
 from tests.makers.scoring_text import nsrr_xml, profusion_xml
+from tests.makers.sleepdata_paths import EDF, NSRR, PROFUSION
 
 RATES = dict.fromkeys(("C3", "C4", "A1", "A2", "LOC", "ROC", "PlethWV"), 128)
 RATES |= dict.fromkeys(("EMG1", "EMG2", "ECG1", "ECG2"), 256) | {"LIGHT": 512, "DHR": 1024}
@@ -10,11 +11,6 @@ UNITS = {"ECG1": "mV", "ECG2": "mV", "SpO2": "%", "PlethWV": "", "LIGHT": "", "D
 UNITS |= dict.fromkeys(("ABDO EFFORT", "THOR EFFORT", "AIRFLOW", "NASAL PRES"), "")
 EVENTS = ((40.0, 20.0, "Obstructive apnea"), (95.5, 12.0, "Unsure"))
 FIVE = {"C3", "C4", "E1", "E2", "Chin"}
-EDF, PROFUSION, NSRR = (
-    "polysomnography/edfs",
-    "polysomnography/annotations-events-profusion",
-    "polysomnography/annotations-events-nsrr",
-)
 
 FOLDER = RawFolder(
     files={

@@ -2,6 +2,7 @@
 
 from tests.makers.raw_folders import Night, RawFolder, Signals
 from tests.makers.scoring_text import nsrr_xml, profusion_xml
+from tests.makers.sleepdata_paths import EDF, NSRR, PROFUSION
 
 BELTS = dict.fromkeys(("ABDO EFFORT", "THOR EFFORT", "AIRFLOW"), 32)
 SHARED = dict.fromkeys(("C3", "C4", "LOC", "ROC", "PlethWV"), 128) | {"EMG1": 256, "EMG2": 256}
@@ -11,11 +12,6 @@ UNITS = dict.fromkeys((*BELTS, "NASAL PRES", "PlethWV"), "")
 UNITS |= {"ECG1": "mV", "SpO2": "%", "SaO2": "%"}
 EVENTS = ((40.0, 20.0, "Unsure"), (95.5, 12.0, "SpO2 desaturation"))
 FIVE = {"C3", "C4", "E1", "E2", "Chin"}
-EDF, PROFUSION, NSRR = (
-    "polysomnography/edfs",
-    "polysomnography/annotations-events-profusion",
-    "polysomnography/annotations-events-nsrr",
-)
 
 FOLDER = RawFolder(
     files={

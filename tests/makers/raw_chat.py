@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.makers.edf_maker import set_field
 from tests.makers.raw_folders import Night, RawFolder, Signals
 from tests.makers.scoring_text import nsrr_xml, profusion_xml
+from tests.makers.sleepdata_paths import EDF, NSRR, PROFUSION
 
 EIGHT = ("F3", "F4", "C3", "C4", "O1", "O2", "E1", "E2")
 BELTS = {"ABD": 32, "Chest": 32, "Airflow": 32, "SaO2": 1}
@@ -13,11 +14,6 @@ SMALL = dict.fromkeys(("Chin", *EIGHT, "M1", "m2", "Lchin", "Cchin", "ECG"), 256
 REFERENCED = ("F3-M2", "F4-A1", "C3-M2", "C4-A1", "O1-A2", "O2-M1", "E1", "E2", "LChin-Rchin")
 UNITS = {"ABD": "", "Chest": "", "Airflow": "", "SaO2": "%", "Pleth": ""}
 EVENTS = ((40.0, 20.0, "Unsure"), (95.5, 12.0, "Hypopnea"), (130.0, 4.0, "Arousal"))
-EDF, PROFUSION, NSRR = (
-    "polysomnography/edfs",
-    "polysomnography/annotations-events-profusion",
-    "polysomnography/annotations-events-nsrr",
-)
 
 
 def without_range(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from tests.makers.raw_folders import Night, RawFolder, Signals
 from tests.makers.scoring_text import nsrr_xml, profusion_xml
+from tests.makers.sleepdata_paths import EDF, NSRR, PROFUSION
 
 RATES = dict.fromkeys(("EKG", "EOG-L", "EOG-R", "EMG", "EEG1", "EEG2", "EEG3", "Pleth"), 256)
 RATES |= dict.fromkeys(("Thor", "Abdo", "Flow", "Aux_AC", "Therm"), 32) | {"SpO2": 1}
@@ -10,11 +11,6 @@ UNITS = dict.fromkeys(("Pleth", "Thor", "Abdo", "Flow", "Aux_AC", "Therm"), "")
 UNITS |= {"EKG": "mV", "SpO2": "%", "EKG_Off": "", "EEG3_Off": ""}
 EVENTS = ((40.0, 20.0, "Central apnea"), (95.5, 12.0, "Unsure"))
 FOUR = {"C4", "E1", "E2", "Chin"}
-EDF, PROFUSION, NSRR = (
-    "polysomnography/edfs",
-    "polysomnography/annotations-events-profusion",
-    "polysomnography/annotations-events-nsrr",
-)
 
 FOLDER = RawFolder(
     files={

@@ -2,6 +2,7 @@
 
 from tests.makers.raw_folders import Night, RawFolder, Signals
 from tests.makers.scoring_text import nsrr_xml, profusion_xml
+from tests.makers.sleepdata_paths import EDF, NSRR, PROFUSION
 
 FIRST = dict.fromkeys(("C3", "C4", "A1", "A2", "LOC", "ROC", "L Chin", "R Chin"), 256)
 FIRST |= {"ECG L": 512, "ECG R": 512, "Thoracic": 16, "Abdominal": 16, "SAO2": 1}
@@ -10,11 +11,6 @@ SECOND |= {"ECG L-ECG R": 512, "Chest": 32, "ABD": 32, "SpO2": 1}
 UNITS = dict.fromkeys(("Thoracic", "Abdominal", "Chest", "ABD"), "") | {"SAO2": "%", "SpO2": "%"}
 EVENTS = ((40.0, 20.0, "Obstructive apnea"), (95.5, 12.0, "Unsure"))
 FIVE = {"C3", "C4", "E1", "E2", "Chin"}
-EDF, PROFUSION, NSRR = (
-    "polysomnography/edfs",
-    "polysomnography/annotations-events-profusion",
-    "polysomnography/annotations-events-nsrr",
-)
 
 FOLDER = RawFolder(
     files={
