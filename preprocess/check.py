@@ -20,8 +20,6 @@ from preprocess.conversion import (
     choose_channels,
     describe_error,
     open_night,
-    read_events,
-    read_stages,
 )
 from preprocess.dataset import Dataset, DatasetSpec, RawNight
 from preprocess.recipe import Settings, chosen
@@ -79,18 +77,18 @@ def check(dataset: Dataset, settings: Settings) -> Forecast:
     work = partial(look, spec=dataset.spec, order=settings.order())
     seen = []
     for night, found in each(work, nights, settings.workers):
-        lost = isinstance(found, WorkerLost)
-        seen.append(Seen(night.night, night.person, refused=str(found)) if lost else found)
+        if isinstance(found, WorkerLost):
+            found = Seen(night.night, night.person, refused=str(found))
+        seen.append(found)
     return Forecast(dataset, tuple(sorted(seen, key=lambda one: one.night)), left_out)
 
 
 def look(night: RawNight, spec: DatasetSpec, order: Order) -> Seen:
     """Look at one night."""
     try:
-        recording = open_night(night, spec)
-        scoring = read_stages(night, spec, recording)
-        events = read_events(night, spec, recording, scoring)
-        channels, n_bytes = {}, 0
+        recording, scoring, events = open_night(night, spec, lambda step: None)
+        channels: dict[str, str] = {}
+        n_bytes = 0
         n_epochs = int(recording.duration_s / EPOCH_S + 1e-6)
         for name in order.views:
             view = VIEWS[name]

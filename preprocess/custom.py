@@ -99,7 +99,7 @@ def described(path: Path) -> Dataset:
             for target, listed in description.channels.items()
         }
         if not candidates:
-            raise ValueError("no channels; give some under [channels], such as C4 = [\"C4-M1\"]")
+            raise ValueError('no channels; give some under [channels], such as C4 = ["C4-M1"]')
         spec = DatasetSpec(
             name=description.name,
             title=f"{description.name}, described by {path.name}",
@@ -178,7 +178,9 @@ def _read(path: Path) -> Description:
     if unknown := sorted(set(read) - set(known)):
         raise ValueError(f"unknown {', '.join(unknown)}; known are {', '.join(known)}")
     if not isinstance(read.get("name"), str):
-        raise ValueError('no name; the folder in the night store is wanted, such as name = "Clinic"')
+        raise ValueError(
+            'no name; the folder in the night store is wanted, such as name = "Clinic"'
+        )
     usual = asdict(Description(""))
     for name, value in read.items():
         if not isinstance(value, type(usual[name])):

@@ -19,10 +19,8 @@ from recordings.channels import TARGETS
 from recordings.labels import Candidate
 
 Channels = Mapping[str, Sequence[Candidate]]
-Kind = Literal[
-    *("physionet", "zenodo", "openneuro", "nsrr", "address"),  # `get` can fetch these
-    *("application", "private"),  # to be asked for, or not given away at all
-]
+# `get` can fetch the first five; the others are to be asked for, or not given away at all
+Kind = Literal["physionet", "zenodo", "openneuro", "nsrr", "address", "application", "private"]
 
 RESPIRATORY = ("obstructive_apnea", "central_apnea", "mixed_apnea", "hypopnea")
 EVENTS = (*RESPIRATORY, "arousal", "desaturation")

@@ -187,7 +187,10 @@ def _labels(path: Path, format: str) -> dict[str, str]:
         mark.label for mark in parsed.marks if lookup_stage(mark.label, codes) is not None
     }
     found = {label: lookup_stage(label, codes) for label in written}
-    return {label: STAGES[code] if code in range(5) else "" for label, code in found.items()}
+    return {
+        label: STAGES[code] if code is not None and code >= 0 else ""
+        for label, code in found.items()
+    }
 
 
 def _pattern(paths: Sequence[Path]) -> str:
