@@ -234,10 +234,8 @@ def _make(
     """Read the signals of one view and write the night."""
     recording, scoring, events = opened
     montage = choose_channels(recording, night, spec, order, view)
-    read = read_view(recording, view, montage=montage)
-    grid = grid_of(
-        recording, scoring.hypnogram if scoring else None, read.n_epochs, edge=spec.page_edge
-    )
+    read = read_view(recording, view, montage=montage, unfinished=True)
+    grid = grid_of(recording, scoring.hypnogram if scoring else None, edge=spec.page_edge)
     off_s, on_s = night.lights_s
     known = grid.hypnogram
     hypnogram = replace(
