@@ -1,4 +1,4 @@
-"""BOAS in miniature: two nights of a person, both names of the consensus, one eye channel or two."""
+"""BOAS in miniature: two nights of a person, both names of the consensus, one eye or two."""
 
 from tests.makers.raw_folders import Night, RawFolder, Signals
 
@@ -13,11 +13,11 @@ ALL = {"F3", "F4", "C3", "C4", "O1", "O2", "E1", "E2", "Chin"}
 def table(**columns: str) -> str:
     """Return a table of events, one row per epoch; its columns in the order given."""
     head = ["onset", "duration", "begsample", "endsample", "offset", *columns]
-    rows = [
-        [30 * k, 30, 7680 * k + 1, 7680 * (k + 1), 0, *(CODES[stage] for stage in stages)]
-        for k, stages in enumerate(zip(*columns.values(), strict=True))
-    ]
-    return "".join("\t".join(map(str, row)) + "\n" for row in [head, *rows])
+    lines = ["\t".join(head)]
+    for k, stages in enumerate(zip(*columns.values(), strict=True)):
+        row = (30 * k, 30, 7680 * k + 1, 7680 * (k + 1), 0, *(CODES[stage] for stage in stages))
+        lines.append("\t".join(map(str, row)))
+    return "\n".join(lines) + "\n"
 
 
 def night(number: int, signals: Signals, scoring: str) -> dict[str, Signals | str]:
