@@ -25,8 +25,8 @@ from pathlib import Path
 from nights.stages import N1, N2, N3, STAGE_MAPS, R, W
 from preprocess.dataset import Dataset, DatasetSpec, RawNight, ScoringFormat, Source, find
 from preprocess.recipe import run_alone
-from recordings.scoring_binary import spreadsheet_rows
-from recordings.scoring_source import Source as TableFile
+from recordings.scoring.binary import spreadsheet_rows
+from recordings.scoring.source import Source as TableFile
 
 COHORTS = "cnc|dhc|fhc|ihc|khc|ssc"
 DIAGNOSES = {  # as cohorts_deid.xlsx writes them; LPSGM's classes 0, 1 and 2
