@@ -23,6 +23,7 @@ from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.ledger import Failure
 from nights.outcome import Step
+from nights.stages import EPOCH_S
 from nights.store import Dtype, is_complete, write_night
 from preprocess.dataset import SYSTEM_OF_VIEW, Channels, DatasetSpec, RawNight
 from preprocess.grid import grid_of, groups_of
@@ -151,6 +152,8 @@ def open_signals(night: RawNight, spec: DatasetSpec) -> Recording:
     else:
         recording = JoinedRecording([open_recording(path) for path in night.signals])
     name, hours = recording.path.name, recording.duration_s / 3600
+    if recording.duration_s < EPOCH_S:
+        raise RecordingError(f"{name}: {recording.duration_s:g} s are less than an epoch of 30 s")
     began = recording.start and recording.start.time().replace(microsecond=0)
     if night.clock is not None and began != night.clock:
         raise RecordingError(f"{name}: begins at {began}, its scoring says {night.clock}")
@@ -178,13 +181,14 @@ def choose_channels(
 
 
 def completed(candidates: Channels, *, as_recorded: bool = False) -> Channels:
-    """Add what follows from the facts: `EEG` (C4, else C3), `EOGh` (E1 - E2), bare electrodes.
+    """Add what follows: `EEG` (C4, else C3), `EOG` (either eye), `EOGh` (E1 - E2), electrodes.
 
     Bare electrodes are added where a view takes channels as they are recorded: what a data set
     gives as a pair to subtract then stands for its active electrode.
     """
     full = {target: list(listed) for target, listed in candidates.items()}
     full.setdefault("EEG", [*full.get("C4", ()), *full.get("C3", ())])
+    full.setdefault("EOG", [*full.get("E1", ()), *full.get("E2", ())])
     eyes = zip(full.get("E1", ()), full.get("E2", ()), strict=False)
     full.setdefault("EOGh", [(_active(left), _active(right)) for left, right in eyes])
     if as_recorded:
@@ -209,7 +213,7 @@ def read_events(
     if night.events is not None and night.events != night.scoring:
         unsure = (night.scoring_format or spec.scoring).unsure
         found = read_scoring(night.events, recording=recording, unsure=unsure).events
-    return [(e.onset_s, e.duration_s, e.type) for e in found if e.type in spec.events]
+    return [event for event in found if event.type in spec.events]
 
 
 @contextmanager

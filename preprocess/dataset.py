@@ -14,6 +14,7 @@ from datetime import time
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from nights.events import EVENT_ROWS
 from nights.stages import StageMap
 from recordings.channels import TARGETS
 from recordings.labels import Candidate
@@ -23,7 +24,7 @@ Channels = Mapping[str, Sequence[Candidate]]
 Kind = Literal["physionet", "zenodo", "openneuro", "nsrr", "address", "application", "private"]
 
 RESPIRATORY = ("obstructive_apnea", "central_apnea", "mixed_apnea", "hypopnea")
-EVENTS = (*RESPIRATORY, "arousal", "desaturation")
+EVENTS = EVENT_ROWS  # the respiratory ones, desaturation, arousal
 
 # Whose published behaviour each view stands for; `as_published` of a data set goes by these names.
 SYSTEM_OF_VIEW = {
