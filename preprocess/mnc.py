@@ -23,10 +23,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nights.stages import N1, N2, N3, STAGE_MAPS, R, W
-from preprocess.dataset import Dataset, DatasetSpec, RawNight, ScoringFormat, Source, find
+from preprocess.dataset import Dataset, DatasetSpec, RawNight, ScoringFormat, find
 from preprocess.recipe import run_alone
+from preprocess.sleepdata import sleepdata_source
 from recordings.scoring.binary import spreadsheet_rows
-from recordings.scoring.source import Source as TableFile
+from recordings.scoring.source import Source
 
 COHORTS = "cnc|dhc|fhc|ihc|khc|ssc"
 DIAGNOSES = {  # as cohorts_deid.xlsx writes them; LPSGM's classes 0, 1 and 2
@@ -42,13 +43,8 @@ DANISH = ScoringFormat(
 SPEC = DatasetSpec(
     name="MNC",
     title="Mignot Nature Communications narcolepsy recordings (six cohorts)",
-    source=Source(
-        "nsrr",
-        page="https://sleepdata.org/datasets/mnc",
-        licence="NSRR data access and use agreement",
-        name="mnc",
-        files=("cohorts_deid.xlsx", *(f"{cohort}/*" for cohort in COHORTS.split("|"))),
-        apply="a data request on sleepdata.org, with the signed agreement",
+    source=sleepdata_source(
+        "mnc", files=("cohorts_deid.xlsx", *(f"{cohort}/*" for cohort in COHORTS.split("|")))
     ),
     n_nights=816,
     n_persons=816,
@@ -100,7 +96,7 @@ def _written(cohort: str) -> ScoringFormat:
 
 def _diagnoses(table: Path) -> dict[str, str]:
     """Return the diagnosis of everybody in the table; nobody's if there is no table."""
-    rows = (spreadsheet_rows(TableFile(table)) if table.is_file() else None) or [[]]
+    rows = (spreadsheet_rows(Source(table)) if table.is_file() else None) or [[]]
     head = [name.strip().lower() for name in rows[0]]
     found = (dict(zip(head, row, strict=False)) for row in rows[1:])
     told = ((row.get("id", ""), row.get("diagnosis", "").strip(" '").upper()) for row in found)
