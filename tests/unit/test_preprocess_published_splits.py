@@ -102,7 +102,7 @@ def address(lists: Path) -> Iterator[str]:
     """The same folder on a local server."""
     handler = partial(QuietHandler, directory=str(lists))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
