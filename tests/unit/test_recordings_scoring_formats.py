@@ -244,13 +244,15 @@ def test_twin_restart_is_refused(tmp_path):
         read(tmp_path, TWIN + "23:00:00.00\tSTART RECORDING\n")
 
 
-@pytest.mark.parametrize("style", ["as is", "no position", "points", "crlf"])
+@pytest.mark.parametrize("style", ["as is", "no position", "points", "crlf", "spaced"])
 def test_cap_text_in_all_its_styles(tmp_path, style):
     text = CAP
     if style == "no position":
         text = text.replace("Position\t", "").replace("Supine\t", "")
     if style == "points":
         text = text.replace("22:31:", "22.31.")
+    if style == "spaced":
+        text = text.replace("Duration[s]", "Duration [s]")
     scoring = read(tmp_path, text.replace("\n", "\r\n") if style == "crlf" else text)
     assert (scoring.format, scoring.hypnogram.stages.tolist()) == ("cap_txt", [0, 2])
     assert scoring.events == (Event(36.0, 6.0, "cap_a1", "MCAP-A1"),)
