@@ -261,6 +261,7 @@ def _transfer(file: RemoteFile, part: Path, begun: int, progress: Callable[[int]
     """Write what lies at the address to `part`, behind the bytes it has if the server can do so."""
     ranged = {"Range": f"bytes={begun}-"} if begun else {}
     with opened(file.address, ranged) as reply:
+        _refuse_page(file.address, reply, b"")
         here = begun if begun and _goes_on(file, reply, begun) else 0
         promised = _promised(reply)
         total = file.size if promised is None else here + promised
