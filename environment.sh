@@ -13,11 +13,11 @@ prepare_environment() {
     [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"
     venv=$(cd "$venv" && pwd)
     export PATH="$venv/bin:$PATH"
-    stamp="$venv/installed-$(cat requirements*.txt | cksum | cut -d' ' -f1)-$wanted"
-    if [[ ! -e $stamp ]]; then
+    stamp="$venv/installed-$(cat requirements*.txt | cksum | cut -d' ' -f1)"
+    if [[ ! -e $stamp-$wanted && ! -e $stamp-requirements-dev.txt ]]; then
         echo "Installing $wanted into $venv (a minute or two, once) ..."
         # shellcheck disable=SC2086  # PIP_ARGS is a list of words
         python -m pip install --quiet --disable-pip-version-check ${PIP_ARGS:-} -r "$wanted"
-        touch "$stamp"
+        touch "$stamp-$wanted"
     fi
 }

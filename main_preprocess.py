@@ -1,4 +1,4 @@
-"""Raw data sets become night stores: list, init, check, run, verify, splits.
+"""Raw data sets become night stores.
 
 python main_preprocess.py list
 python main_preprocess.py check HMC --raw /raw/hmc
@@ -67,9 +67,7 @@ class Splits:
     val_share: float = 0.1  # with --folds: share of the other persons that validate
     label: str = ""  # divide each value of this label in the same shares
     seed: int = 0  # same seed, same nights, same split
-    # Published lists to import instead of drawing: a folder of train.txt, val.txt, test.txt, or a
-    # JSON of folds
-    published: Path | None = None
+    published: str = ""  # lists to take over: folder or address of train.txt, ..., or a JSON
     accept_leaks: bool = False  # keep persons on two sides of a published split, and name them
 
 
@@ -87,8 +85,8 @@ def init_folder(cfg: Init) -> int:
 
     out = cfg.out or cfg.folder / "dataset.toml"
     write_description(survey(cfg.folder), out)
-    sys.stdout.write(f"{out.read_text()}\nwritten to {out}; correct it, then\n")
-    sys.stdout.write(f"  python main_preprocess.py check {out}\n")
+    then = f"correct it, then\n  python main_preprocess.py check {out}\n"
+    sys.stdout.write(f"{out.read_text()}\nwritten to {out}; {then}")
     return 0
 
 
@@ -140,9 +138,9 @@ COMMANDS: dict[str, tuple[type, Callable[..., int]]] = {
 def main(argv: list[str]) -> int:
     """Call the command that the first word names."""
     word = argv[0] if argv else "--help"
-    if word not in COMMANDS:
-        (sys.stdout if word in ("-h", "--help") else sys.stderr).write(f"{__doc__}\n")
-        return 0 if word in ("-h", "--help") else 2
+    if word in ("-h", "--help") or word not in COMMANDS:
+        sys.stdout.write(f"{__doc__}\ncommands: {', '.join(COMMANDS)}\n")
+        return 0 if word.startswith("-") else 2
     config, action = COMMANDS[word]
     sys.argv[0] = f"{Path(sys.argv[0]).name} {word}"  # what --help and errors call it
     return run_command(action, config, argv[1:])

@@ -48,8 +48,10 @@ class Config:
 
 
 # What decides a result; the other fields may differ between a run and its rerun.
-SETTINGS = ("stager", "correction", "decoder", "language_model", "weight", "context")
-SETTINGS += ("channel", "channel_file", "vote", "scoring", "dry_run")
+SETTINGS = (
+    *("stager", "correction", "decoder", "language_model", "weight", "context"),
+    *("channel", "channel_file", "vote", "scoring", "dry_run"),
+)
 
 
 def main(cfg: Config) -> int:

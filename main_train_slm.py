@@ -68,7 +68,7 @@ def main(cfg: Config) -> int:
     card = about(cfg, nights, split)
     val = sequences(parts["val"])
     train(model, LanguageTask(length), blocks, val, plan, folder, seed=cfg.seed, card=card)
-    report(cfg, parts, folder)
+    report(cfg, parts, folder, card)
     return 0
 
 
@@ -112,7 +112,7 @@ def about(cfg: Config, nights: list, split: Any) -> dict[str, Any]:
     }
 
 
-def report(cfg: Config, parts: dict[str, list], folder: Any) -> None:
+def report(cfg: Config, parts: dict[str, list], folder: Any, card: dict[str, Any]) -> None:
     """Judge the model, what it started from and the tables on the test people; write and print."""
     from torch import nn
 
@@ -128,7 +128,7 @@ def report(cfg: Config, parts: dict[str, list], folder: Any) -> None:
         **{f"markov-{k}": Markov(MarkovConfig(order=k)).fit(fitted) for k in range(6)},
         "duration": Duration(DurationConfig()).fit(fitted),
     }
-    save_weights(cfg.out / "markov.safetensors", candidates["markov-1"])
+    save_weights(cfg.out / "markov.safetensors", candidates["markov-1"], {**card, "init": ""})
     if cfg.init and not cfg.dry_run:
         candidates[cfg.init] = weights.load(cfg.init)[0]
     candidates["this run"] = load_weights(folder.best)[0]

@@ -52,9 +52,7 @@ def main(cfg: Config) -> int:
             print(f"{name}: {act(action, name, cfg)}")
         except ValueError as error:
             failed += 1
-            print(f"{error}")
-        else:
-            failed += action == "verify" and "SHA-256 " in weights.verify(name)
+            print(error)
     return int(failed > 0)
 
 

@@ -110,7 +110,7 @@ def copied(path: str) -> int:
 def compare(path: Path, view: str, published: str, cpu_goal_s: float, ratio: float) -> str:
     """Time one path three ways and return its table."""
     mine = measure(ours, str(path), view)
-    theirs = measure(globals()[published], str(path), repeat=1)
+    theirs = measure(globals()[published], str(path), repeat=2)
     limit = measure(copied, str(path))
     rows = [
         (name, took.cpu_s, took.cpu_s / mine.cpu_s, took.peak_mb)

@@ -51,10 +51,16 @@ class EpochNight(Recording):
         return self._samples.astype(dtype)
 
 
-def ucddb_022(folder: Path) -> tuple[EpochNight, np.ndarray]:
-    """Return the night and the scorer's stages (E,), -1 where there is no stage or no signal."""
+def _matrix(folder: Path, part: str) -> np.ndarray:
+    """Return the one array of a file of epochs."""
     from scipy.io import loadmat
 
+    content = loadmat(folder / "raw" / f"ucd022_{part}.mat")
+    return next(value for key, value in content.items() if not key.startswith("_"))
+
+
+def ucddb_022(folder: Path) -> tuple[EpochNight, np.ndarray]:
+    """Return the night and the scorer's stages (E,), -1 where there is no stage or no signal."""
     codes = np.loadtxt(folder / "stage" / "ucddb022_stage.txt", dtype=int)
     epochs = np.zeros((len(codes), EPOCH_SAMPLES), dtype=np.float32)
     present = np.zeros(len(codes), dtype=bool)
@@ -63,14 +69,10 @@ def ucddb_022(folder: Path) -> tuple[EpochNight, np.ndarray]:
         ("mix_g", (1, 2, 3), "mixbad"),
         ("wake_g", (0,), "wakebad"),
     ):
-        rows = next(v for k, v in loadmat(folder / f"raw/ucd022_{part}.mat").items() if k[0] != "_")
         places = np.flatnonzero(np.isin(codes, wanted))
         if bad:  # rows listed as bad (1-based) are left out of the `_g` files
-            listed = next(
-                v for k, v in loadmat(folder / f"raw/ucd022_{bad}.mat").items() if k[0] != "_"
-            )
-            places = np.delete(places, listed.ravel().astype(int) - 1)
-        epochs[places], present[places] = rows, True
+            places = np.delete(places, _matrix(folder, bad).ravel().astype(int) - 1)
+        epochs[places], present[places] = _matrix(folder, part), True
     epochs *= SCALE_UV / np.median(epochs[present].std(axis=1))
     stages = np.array([CODES.get(code, UNSCORED) for code in codes], dtype=np.int8)
     return EpochNight("ucddb022", epochs, present), np.where(present, stages, UNSCORED)

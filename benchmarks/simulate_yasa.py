@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.measure import table
 from command_line import parse
 from nights.stages import STAGES
-from recordings.edf_writing import Signal
+from recordings.edf.writing import Signal
 from recordings.simulate import SimulatedNight, simulate_night
 
 BEAT_TOLERANCE_S = 0.05

@@ -15,7 +15,7 @@ from typing import Any
 from nights.atomic import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("torch", "numpy", "scipy", "safetensors")
+PACKAGES = ("torch", "numpy", "scipy", "safetensors", "mne", "yasa")
 
 logger = logging.getLogger("nightstack")
 

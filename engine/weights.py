@@ -145,14 +145,17 @@ def get(name: str, source: str = "") -> Path:
 
 
 def verify(name: str) -> str:
-    """Return `good`, `absent`, or what is wrong with the file of the weights `name`."""
+    """Return `good`, `absent`, or the SHA-256 of a file whose publisher states none.
+
+    Raises
+    ------
+    WeightError
+        If the file of the weights `name` is not the published one.
+    """
     weights = entry(name)
     if not weights.path.exists():
         return "absent"
-    try:
-        _check(weights, weights.path)
-    except WeightError as error:
-        return str(error)
+    _check(weights, weights.path)
     return "good" if weights.sha256 else f"no published hash; SHA-256 is {hexdigest(weights.path)}"
 
 

@@ -26,17 +26,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nights.atomic import atomic_path, write_text
+from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.stages import FOUR_CLASSES, STAGES
-from recordings.scoring import Event
-from recordings.scoring_own import (
+from recordings.edf import writing
+from recordings.recording import Annotation
+from recordings.scoring.own import (
     CLASSES_TEXT,
     JSON_FORMAT,
     NO_CLOCK_TEXT,
     STAGE_COLUMNS,
     STAGE_TEXT,
 )
-from recordings.scoring_source import NO_DATE
+from recordings.scoring.source import NO_DATE
 
 if TYPE_CHECKING:
     import mne
@@ -150,22 +152,14 @@ def write_edfplus(hypnogram: Hypnogram, path: Path, *, events: Sequence[Event] =
     starts with the recording, at a whole second: the fraction is in the onsets. Where the start is
     unknown it is 1985-01-01 00:00:00 and an annotation says so.
     """
-    import pyedflib
-
     start, shift_s = _file_start(hypnogram)
     marks = [(hypnogram.onset_s, -1.0, CLASSES_TEXT + " ".join(hypnogram.classes))]
     marks += [(hypnogram.onset_s, -1.0, NO_CLOCK_TEXT)] * (hypnogram.start is None)
     epochs = zip(hypnogram.onsets_s.tolist(), hypnogram.names, strict=True)
     marks += [(onset, float(hypnogram.epoch_s), STAGE_TEXT + name) for onset, name in epochs]
     marks += [(e.onset_s, e.duration_s, _edf_text(e)) for e in _with_lights(hypnogram, events)]
-    with atomic_path(path) as temporary:
-        writer = pyedflib.EdfWriter(str(temporary), 0, file_type=pyedflib.FILETYPE_EDFPLUS)
-        try:
-            writer.setStartdatetime(start)
-            for onset, duration, text in sorted(marks, key=lambda mark: mark[0]):
-                writer.writeAnnotation(onset + shift_s, duration, text)
-        finally:
-            writer.close()
+    annotations = [Annotation(onset + shift_s, lasts, text) for onset, lasts, text in marks]
+    writing.write_edfplus(path, {}, annotations, start=start)
 
 
 def to_yasa(hypnogram: Hypnogram) -> yasa.Hypnogram:

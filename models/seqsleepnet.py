@@ -31,7 +31,7 @@ LEAST_MAGNITUDE = 1e-8  # an all-zero frame would be -inf, and spoil every stati
 class Config:
     """Sizes of SeqSleepNet; the defaults are those of the article with EEG, EOG and EMG."""
 
-    channels: tuple[str, ...] = ("C4", "EOGh", "Chin")
+    channels: tuple[str, ...] = ("EEG", "EOGh", "Chin")
     window: int = 20  # epochs
     samples: int = 3000  # per epoch: 30 s at 100 Hz
     rate_hz: float = 100.0
@@ -64,9 +64,9 @@ PRESETS = {
     "paper": Config(shared_head=False),
     "paper-10": Config(window=10, shared_head=False),
     "paper-30": Config(window=30, shared_head=False),
-    "transfer-eeg": Config(channels=("C4",), statistics="night"),
+    "transfer-eeg": Config(channels=("EEG",), statistics="night"),
     "transfer-eog": Config(channels=("EOGh",), statistics="night"),
-    "transfer-eeg-eog": Config(channels=("C4", "EOGh"), statistics="night"),
+    "transfer-eeg-eog": Config(channels=("EEG", "EOGh"), statistics="night"),
 }
 
 

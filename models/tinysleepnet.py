@@ -10,6 +10,7 @@ normalisation of the released weights expects a variance near 180.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,8 @@ from torch.nn import functional as F
 from models import Present, Signals, StagerOutput, register
 from models.layers import presence
 from models.published import Adapter, StateDict
+
+CHUNK = 64  # epochs encoded at once in inference: activations stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,28 @@ class _OneChannelStager(nn.Module):
             raise ValueError(f"channel {channel!r} is wanted; the signals are {sorted(signals)}")
         there = presence(signals, present, [channel])  # (B, L, 1)
         x = torch.where(there, signals[channel], 0.0).flatten(0, 1)[:, None]  # (B L, 1, T)
-        return self.encoder(x).unflatten(0, there.shape[:2])
+        parts = [x] if torch.is_grad_enabled() else x.split(CHUNK)
+        return torch.cat([self.encoder(part) for part in parts]).unflatten(0, there.shape[:2])
+
+    def night_proba(self, signals: Mapping, present: Mapping | None = None) -> torch.Tensor:
+        """Stage a whole night.
+
+        Parameters
+        ----------
+        signals : {channel: array or tensor (E, T)}
+            As in `forward`.
+        present : {channel: bool (E,)}, optional
+            Where the derivation was recorded; default: throughout.
+
+        Returns
+        -------
+        float32 tensor (E, 5)
+            Hypnodensity in the order W N1 N2 N3 R.
+        """
+        device = next(self.parameters()).device
+        night = {k: torch.as_tensor(v).to(device, torch.float32)[None] for k, v in signals.items()}
+        there = {k: torch.as_tensor(v).to(device)[None] for k, v in (present or {}).items()}
+        return self(night, there).logits[0].softmax(dim=-1)
 
 
 @register("tinysleepnet-cnn")

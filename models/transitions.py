@@ -118,7 +118,7 @@ class Markov(TransitionTable):
         stages = np.asarray(stages, dtype=np.int64)
         found = np.full((len(stages), self.config.order + 1), -1)
         found[:, 0] = 0
-        for length in range(1, self.config.order + 1):
+        for length in range(1, min(self.config.order, len(stages)) + 1):
             oldest = stages[: len(stages) - length + 1]
             newer = found[length - 1 :, length - 1]
             found[length - 1 :, length] = newer + N_STAGES ** (length - 1) * oldest

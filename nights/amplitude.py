@@ -13,6 +13,7 @@ import numpy as np
 
 _NAMES = ("mean", "std", "median", "iqr")
 _N_PATTERNS = 1 << 16
+PADDED_EPOCHS = 1200  # ten hours: the length of every night of wav2sleep
 
 
 def channel_statistics(
@@ -32,18 +33,35 @@ def channel_statistics(
     Returns
     -------
     dict
-        `mean`, `std`, `median`, `iqr` over the recorded epochs, and the same under `staged` over
-        the epochs with a stage; NaN is written as None where there is no such epoch.
+        `mean`, `std`, `median`, `iqr` over the recorded epochs; the same under `staged` over the
+        epochs with a stage (None where there is none); `mean` and `std` under `padded`, of the
+        night cut or filled up with zeros to ten hours.
     """
     with_stage, without = recorded & staged, recorded & ~staged
     if stored.dtype == np.float16:
         counts = _histogram(stored[with_stage])
-        every = _from_histogram(counts + _histogram(stored[without]), offset)
-        return {**every, "staged": _from_histogram(counts, offset)}
-    return {
-        **_from_samples(stored[recorded], offset),
-        "staged": _from_samples(stored[with_stage], offset),
-    }
+        figures = _from_histogram(counts + _histogram(stored[without]), offset)
+        of_staged = _from_histogram(counts, offset)
+    else:
+        figures = _from_samples(stored[recorded], offset)
+        of_staged = _from_samples(stored[with_stage], offset)
+    first = figures
+    if len(stored) > PADDED_EPOCHS:
+        first = _from_samples(stored[:PADDED_EPOCHS][recorded[:PADDED_EPOCHS]], offset)
+    share = recorded[:PADDED_EPOCHS].sum() / PADDED_EPOCHS
+    padded = _padded(first, share, PADDED_EPOCHS * stored.shape[1])
+    return {**figures, "staged": of_staged, "padded": padded}
+
+
+def _padded(
+    figures: dict[str, float | None], share: float, n_samples: int
+) -> dict[str, float | None]:
+    """Return mean and unbiased standard deviation when the rest of `n_samples` are zeros."""
+    mean, std = figures["mean"], figures["std"]
+    if mean is None or std is None:
+        return {"mean": None, "std": None}
+    around = share * (std**2 + (1 - share) * mean**2)
+    return {"mean": share * mean, "std": float(np.sqrt(around * n_samples / (n_samples - 1)))}
 
 
 def _from_samples(samples: np.ndarray, offset: float) -> dict[str, float | None]:

@@ -22,8 +22,8 @@ from nights.hypnogram import Hypnogram
 from nights.samples import decode
 
 SCHEMA = 1
-Normalise = Literal["none", "z", "z-staged", "iqr", "iqr-staged"]
-_STATISTICS = {"z": ("mean", "std"), "iqr": ("median", "iqr")}  # centre and scale of each rule
+Normalise = Literal["none", "z", "z_staged", "z_padded", "robust", "robust_staged"]
+_STATISTICS = {"z": ("mean", "std"), "robust": ("median", "iqr")}  # centre and scale of each rule
 
 
 class NightError(ValueError):
@@ -121,12 +121,12 @@ class Night:
 
     @property
     def events(self) -> list[Event]:
-        """Events as (onset_s, duration_s, type), sorted; empty when none were scored."""
+        """Events by onset; empty when none were scored."""
         if self.sidecar["event_types"] is None:
             return []
         with self._beside("events.csv").open(newline="", encoding="utf-8") as rows:
             return [
-                (float(row["onset_s"]), float(row["duration_s"]), row["type"])
+                Event(float(row["onset_s"]), float(row["duration_s"]), row["type"])
                 for row in csv.DictReader(rows)
             ]
 
@@ -188,8 +188,9 @@ class Night:
     def scaling(self, channel: str, normalise: Normalise) -> tuple[float, float]:
         """Return (gain, shift): a normalised sample is stored * gain + shift.
 
-        `none` gives physical units, `z` (x - mean) / std over the recorded epochs, `iqr`
-        (x - median) / IQR; `-staged` takes the statistics of the epochs that hold a stage.
+        `none` gives physical units, `z` (x - mean) / std over the recorded epochs, `robust`
+        (x - median) / IQR. `_staged` takes the statistics of the epochs that hold a stage,
+        `_padded` those of the night cut or filled up with zeros to ten hours (wav2sleep).
 
         Raises
         ------
@@ -200,10 +201,11 @@ class Night:
         known = self.sidecar["groups"][group]["channels"][row]
         if normalise == "none":
             return 1.0, known["offset"]
-        rule, _, staged = normalise.partition("-")
-        if rule not in _STATISTICS or staged not in ("", "staged"):
-            raise NightError(f"no normalisation {normalise!r}; there are {get_args(Normalise)}")
-        figures = known["staged"] if staged else known
+        if normalise not in get_args(Normalise):
+            listed = ", ".join(get_args(Normalise))
+            raise NightError(f"no normalisation {normalise!r} when nights are read; only {listed}")
+        rule, _, part = normalise.partition("_")
+        figures = known[part] if part else known
         centre, scale = (figures[name] for name in _STATISTICS[rule])
         if not scale:
             raise NightError(

@@ -58,7 +58,7 @@ def write_night(
     view: Mapping[str, Any],
     person: str,
     group: str | None = None,
-    events: Sequence[Event] | None = None,
+    events: Sequence[tuple] | None = None,
     gaps: np.ndarray | None = None,
     sources: Sequence[Path] = (),
     channels: Mapping[str, Mapping[str, Any]] | None = None,
@@ -85,7 +85,7 @@ def write_night(
         At least `name` and `hash` of the view.
     person, group : str
         Who slept, and who must stay on one side of a split: the person (default) or a family.
-    events : sequence of (onset_s, duration_s, type), optional
+    events : sequence of (onset_s, duration_s, type, ...), optional
         None when nobody scored events; an empty sequence when none was found.
     gaps : bool array (E,), optional
         True for epochs in which nothing was recorded; they become unscored.
@@ -106,6 +106,7 @@ def write_night(
     night = f"{dataset}/{rec}"
     _check_names(night, (dataset, rec), signals)
     lost = np.zeros(hypnogram.n_epochs, bool) if gaps is None else np.asarray(gaps, bool)
+    found = None if events is None else sorted(Event(*event) for event in events)
     scored = replace(hypnogram, stages=np.where(lost, UNSCORED, hypnogram.stages))
     offsets = {
         name: _offset(f"night {night!r}: {name}", samples, ~lost, dtype)
@@ -122,7 +123,7 @@ def write_night(
         "dtype": dtype,
         "sources": _source_facts(sources),
         "gaps": _stretches(lost),
-        "event_types": None if events is None else event_types(events),
+        "event_types": None if found is None else event_types(found),
         **_scoring_facts(scored),
         "groups": {},
         "crc32": {},
@@ -137,7 +138,7 @@ def write_night(
         facts["groups"][name], facts["crc32"][f"{name}.npy"] = _write_group(
             file, arrays, known, dtype, recorded=~lost, staged=scored.scored
         )
-    facts["crc32"] |= _write_scoring(path, scored, events)
+    facts["crc32"] |= _write_scoring(path, scored, found)
     write_text(path, json.dumps(_plain(facts | dict(sidecar or {})), indent=1) + "\n")
     return path
 
@@ -240,20 +241,13 @@ def _write_scoring(
     path: Path, hypnogram: Hypnogram, events: Sequence[Event] | None
 ) -> dict[str, int]:
     """Write stages and events beside the sidecar `path`; return the CRC of each file."""
-    rows = [hypnogram.stages]
-    for kind in event_types(events or ()):
-        of_kind = [event for event in events or () if event[2] == kind]
-        onset_s, epoch_s = hypnogram.onset_s, hypnogram.epoch_s
-        seconds = event_seconds(of_kind, hypnogram.n_epochs, onset_s=onset_s, epoch_s=epoch_s)
-        rows.append(seconds)
-    labels = np.stack(rows)
+    seconds = event_seconds(events or (), hypnogram, event_types(events or ()))
+    labels = np.concatenate([hypnogram.stages[None], seconds])
     with atomic_path(path.with_suffix(".lab.npy")) as temporary:
         np.save(temporary, labels)
     crc32 = {"lab.npy": zlib.crc32(labels.data)}
     if events is not None:
-        lines = [
-            f"{onset_s:g},{duration_s:g},{kind}" for onset_s, duration_s, kind in sorted(events)
-        ]
+        lines = [f"{float(e.onset_s)!r},{float(e.duration_s)!r},{e.type}" for e in events]
         table = "\n".join(["onset_s,duration_s,type", *lines, ""]).encode()
         write_bytes(path.with_suffix(".events.csv"), table)
         crc32["events.csv"] = zlib.crc32(table)

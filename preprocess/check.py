@@ -20,14 +20,13 @@ from preprocess.conversion import (
     choose_channels,
     describe_error,
     open_night,
-    read_events,
-    read_stages,
 )
 from preprocess.dataset import Dataset, DatasetSpec, RawNight
 from preprocess.recipe import Settings, chosen
 from preprocess.workers import WorkerLost, each
-from recordings.recording import RecordingError
-from recordings.views import VIEWS
+from recordings.channels import Montage
+from recordings.recording import Recording, RecordingError
+from recordings.views import VIEWS, View
 
 
 @dataclass(frozen=True)
@@ -79,29 +78,23 @@ def check(dataset: Dataset, settings: Settings) -> Forecast:
     work = partial(look, spec=dataset.spec, order=settings.order())
     seen = []
     for night, found in each(work, nights, settings.workers):
-        lost = isinstance(found, WorkerLost)
-        seen.append(Seen(night.night, night.person, refused=str(found)) if lost else found)
+        if isinstance(found, WorkerLost):
+            found = Seen(night.night, night.person, refused=str(found))
+        seen.append(found)
     return Forecast(dataset, tuple(sorted(seen, key=lambda one: one.night)), left_out)
 
 
 def look(night: RawNight, spec: DatasetSpec, order: Order) -> Seen:
     """Look at one night."""
     try:
-        recording = open_night(night, spec)
-        scoring = read_stages(night, spec, recording)
-        events = read_events(night, spec, recording, scoring)
-        channels, n_bytes = {}, 0
-        n_epochs = int(recording.duration_s / EPOCH_S + 1e-6)
+        recording, scoring, events = open_night(night, spec, lambda step: None)
+        channels: dict[str, str] = {}
+        n_bytes, n_epochs = 0, int(recording.duration_s / EPOCH_S + 1e-6)
         for name in order.views:
             view = VIEWS[name]
-            montage = choose_channels(recording, night, spec, order, view)
-            if not montage.found:
-                raise RecordingError(
-                    f"{recording.path.name}: no channel of view {name}; the file has: "
-                    f"{', '.join(recording.labels) or 'no signals'}"
-                )
-            channels |= {target: montage[target].how for target in montage.found}
-            samples = sum(view.samples[target] for target in montage.found)
+            usable = _usable(recording, choose_channels(recording, night, spec, order, view), view)
+            channels |= usable
+            samples = sum(view.samples[target] for target in usable)
             n_bytes += samples * n_epochs * DTYPE_BYTES[order.dtype]
     except Exception as error:  # a row of the table, as in a run
         return Seen(night.night, night.person, refused=describe_error(error))
@@ -116,6 +109,28 @@ def look(night: RawNight, spec: DatasetSpec, order: Order) -> Seen:
         stages=tuple(np.bincount(known[known >= 0], minlength=len(STAGES)).tolist()),
         n_events=None if events is None else len(events),
     )
+
+
+def _usable(recording: Recording, montage: Montage, view: View) -> dict[str, str]:
+    """Return the labels taken for each channel that is there and quick enough for its filter.
+
+    Raises
+    ------
+    RecordingError
+        If there is none.
+    """
+    usable = {}
+    for choice in montage.choices:
+        if choice.plus is not None:
+            rate_hz = recording.channels[choice.plus].rate_hz
+            if not view.response_of(choice.target).refusal(rate_hz):
+                usable[choice.target] = choice.how
+    if not usable:
+        labels = ", ".join(recording.labels) or "no signals"
+        raise RecordingError(
+            f"{recording.path.name}: no channel of view {view.name}; the file has: {labels}"
+        )
+    return usable
 
 
 def report(forecast: Forecast) -> str:

@@ -10,11 +10,12 @@ import re
 import shutil
 import traceback
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.ledger import Failure
 from nights.outcome import Step
+from nights.stages import EPOCH_S
 from nights.store import Dtype, is_complete, write_night
 from preprocess.dataset import SYSTEM_OF_VIEW, Channels, DatasetSpec, RawNight
 from preprocess.grid import grid_of, groups_of
@@ -33,6 +35,7 @@ from recordings.recording import Recording, RecordingError
 from recordings.scoring import Scoring, read_scoring
 from recordings.views import VIEWS, View
 
+Done = TypeVar("Done")
 DTYPE_BYTES: dict[Dtype, int] = {"float16": 2, "float32": 4}
 
 
@@ -86,6 +89,14 @@ class DiskFull(OSError):
     """Nothing can be written any more: the run stops, the same command goes on later."""
 
 
+class Opened(NamedTuple):
+    """A raw night whose signals are not read yet; scoring and events None where nobody scored."""
+
+    recording: Recording
+    scoring: Scoring | None
+    events: list[Event] | None
+
+
 def convert(night: RawNight, spec: DatasetSpec, order: Order) -> Result:
     """Make one night of every view; whatever is wrong with it becomes a `Failure` of each view.
 
@@ -97,31 +108,38 @@ def convert(night: RawNight, spec: DatasetSpec, order: Order) -> Result:
     name = f"{spec.name}/{night.night}"
     there = tuple(view for view in order.views if _is_there(night, spec, order, view))
     wanted = [view for view in order.views if view not in there]
-    made: list[str] = []
+    if not wanted:
+        return Result(name, (), there, {})
+    step = Step()
+    opened = _attempt(name, step, order.out, partial(open_night, night, spec, step))
+    if isinstance(opened, Failure):
+        return Result(name, (), there, dict.fromkeys(wanted, opened))
     failed: dict[str, Failure] = {}
-    step, hours, opened = Step(), 0.0, None
     for view in wanted:
-        try:
-            if opened is None:
-                step("open")
-                recording = open_night(night, spec)
-                step("scoring")
-                opened = recording, read_stages(night, spec, recording)
-                hours = recording.duration_s / 3600
-            step("signals")
-            _make(night, spec, order, VIEWS[view], *opened)
-            made.append(view)
-        except Exception as error:  # a row of the table of refusals; the other nights go on
-            if _is_full(error, order.out):
-                raise DiskFull(f"the disk of {order.out} is full: free some space, go on") from None
-            failed[view] = Failure(name, step.name, describe_error(error))
-            if opened is None:
-                failed |= {other: failed[view] for other in wanted}
-                break
-    return Result(name, tuple(made), there, failed, hours)
+        step("signals")
+        make = partial(_make, night, spec, order, VIEWS[view], opened)
+        if (failure := _attempt(name, step, order.out, make)) is not None:
+            failed[view] = failure
+    made = tuple(view for view in wanted if view not in failed)
+    return Result(name, made, there, failed, opened.recording.duration_s / 3600)
 
 
-def open_night(night: RawNight, spec: DatasetSpec) -> Recording:
+def open_night(night: RawNight, spec: DatasetSpec, step: Callable[[str], None]) -> Opened:
+    """Open the recording of a night and read its scoring; `step` is told where it stands.
+
+    Raises
+    ------
+    RecordingError
+        If a file cannot be read or does not belong to the others.
+    """
+    step("open")
+    recording = open_signals(night, spec)
+    step("scoring")
+    scoring = read_stages(night, spec, recording)
+    return Opened(recording, scoring, read_events(night, spec, recording, scoring))
+
+
+def open_signals(night: RawNight, spec: DatasetSpec) -> Recording:
     """Open the recording of a night and check what is known of its clock and length.
 
     Raises
@@ -134,6 +152,8 @@ def open_night(night: RawNight, spec: DatasetSpec) -> Recording:
     else:
         recording = JoinedRecording([open_recording(path) for path in night.signals])
     name, hours = recording.path.name, recording.duration_s / 3600
+    if recording.duration_s < EPOCH_S:
+        raise RecordingError(f"{name}: {recording.duration_s:g} s are less than an epoch of 30 s")
     began = recording.start and recording.start.time().replace(microsecond=0)
     if night.clock is not None and began != night.clock:
         raise RecordingError(f"{name}: begins at {began}, its scoring says {night.clock}")
@@ -161,13 +181,14 @@ def choose_channels(
 
 
 def completed(candidates: Channels, *, as_recorded: bool = False) -> Channels:
-    """Add what follows from the facts: `EEG` (C4, else C3), `EOGh` (E1 - E2), bare electrodes.
+    """Add what follows: `EEG` (C4, else C3), `EOG` (either eye), `EOGh` (E1 - E2), electrodes.
 
     Bare electrodes are added where a view takes channels as they are recorded: what a data set
     gives as a pair to subtract then stands for its active electrode.
     """
     full = {target: list(listed) for target, listed in candidates.items()}
     full.setdefault("EEG", [*full.get("C4", ()), *full.get("C3", ())])
+    full.setdefault("EOG", [*full.get("E1", ()), *full.get("E2", ())])
     eyes = zip(full.get("E1", ()), full.get("E2", ()), strict=False)
     full.setdefault("EOGh", [(_active(left), _active(right)) for left, right in eyes])
     if as_recorded:
@@ -192,7 +213,7 @@ def read_events(
     if night.events is not None and night.events != night.scoring:
         unsure = (night.scoring_format or spec.scoring).unsure
         found = read_scoring(night.events, recording=recording, unsure=unsure).events
-    return [(e.onset_s, e.duration_s, e.type) for e in found if e.type in spec.events]
+    return [event for event in found if event.type in spec.events]
 
 
 @contextmanager
@@ -212,13 +233,15 @@ def _make(
     spec: DatasetSpec,
     order: Order,
     view: View,
-    recording: Recording,
-    scoring: Scoring | None,
+    opened: Opened,
 ) -> None:
     """Read the signals of one view and write the night."""
+    recording, scoring, events = opened
     montage = choose_channels(recording, night, spec, order, view)
     read = read_view(recording, view, montage=montage)
-    grid = grid_of(recording, scoring and scoring.hypnogram, read.n_epochs, edge=spec.page_edge)
+    grid = grid_of(
+        recording, scoring.hypnogram if scoring else None, read.n_epochs, edge=spec.page_edge
+    )
     off_s, on_s = night.lights_s
     known = grid.hypnogram
     hypnogram = replace(
@@ -228,7 +251,6 @@ def _make(
     )
     facts = _facts(night, spec, order, recording, scoring, read)
     facts["other_scorings"] = _other_stages(night, spec, recording, hypnogram)
-    events = read_events(night, spec, recording, scoring)
     windows = {target: grid.cut(signal) for target, signal in read.signals.items()}
     root = order.root(view.name)
     with claimed(root, f"{spec.name}/{night.night}"):
@@ -342,6 +364,19 @@ def _is_full(error: BaseException, out: Path) -> bool:
         return True
     # NumPy tells of a short write without a number
     return error.errno is None and shutil.disk_usage(out).free < 2**20
+
+
+def _attempt(name: str, step: Step, out: Path, work: Callable[[], Done]) -> Done | Failure:
+    """Return what `work` returns, or the failure that becomes a row of the table of refusals.
+
+    An error nobody foresaw is a row too: the other nights must not be lost to it.
+    """
+    try:
+        return work()
+    except Exception as error:
+        if _is_full(error, out):
+            raise DiskFull(f"the disk of {out} is full: free some space, go on") from None
+        return Failure(name, step.name, describe_error(error))
 
 
 def describe_error(error: Exception) -> str:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nights.stages import STAGES, UNSCORED
+from nights.stages import STAGE_MAPS, STAGES, UNSCORED
 from preprocess.dataset import (
     EVENTS,
     Dataset,
@@ -31,6 +31,7 @@ from recordings.formats import is_recording
 from recordings.labels import Candidate
 
 _CODES = {**{name: code for code, name in enumerate(STAGES)}, "": UNSCORED, "?": UNSCORED}
+_WANTED = {str: "a text in quotes", bool: "true or false", list: "a [list]", dict: "a [table]"}
 _COLUMNS = ("night", "person", "family", "visit", "part")  # every other column is a label
 
 
@@ -44,8 +45,8 @@ class Description:
         Folder in the night store.
     folder : str
         Where the recordings lie, seen from the description.
-    recordings : str
-        Pattern of the recordings below the folder; `**/*.edf` looks into every folder.
+    recordings : list of str
+        Patterns of the recordings below the folder; `**/*.edf` looks into every folder.
     person : str
         Regular expression found in a recording's path without its suffix; its first group is the
         person, whose nights stay together. Empty: every recording is another person.
@@ -65,12 +66,12 @@ class Description:
     channels : mapping
         {target: list of labels, best first}; a list [plus, minus] is a difference.
     stages : mapping
-        {stage as the files write it: W, N1, N2, N3, R or nothing}; empty for the usual spellings.
+        {stage as the files write it: W, N1, N2, N3, R or nothing}, in addition to `stage_map`.
     """
 
     name: str
     folder: str = "."
-    recordings: str = "**/*.edf"
+    recordings: Sequence[str] = ("**/*.edf",)
     person: str = ""
     scoring: str = ""
     scoring_format: str = "auto"
@@ -99,11 +100,11 @@ def described(path: Path) -> Dataset:
             for target, listed in description.channels.items()
         }
         if not candidates:
-            raise ValueError("no channels; give some under [channels], such as C4 = [\"C4-M1\"]")
+            raise ValueError('no channels; give some under [channels], such as C4 = ["C4-M1"]')
         spec = DatasetSpec(
             name=description.name,
             title=f"{description.name}, described by {path.name}",
-            source=Source("private", files=(description.recordings,)),
+            source=Source("private", files=tuple(description.recordings)),
             channels=candidates,
             scoring=_scoring_format(description),
             events=EVENTS if description.events else None,
@@ -114,9 +115,10 @@ def described(path: Path) -> Dataset:
     return Dataset(spec, partial(_nights, description), raw=path.parent / description.folder)
 
 
-def matched_files(raw_dir: Path, pattern: str) -> list[Path]:
-    """Return the recordings below `raw_dir` that a pattern means, sorted by path."""
-    return sorted(path for path in raw_dir.glob(pattern) if is_recording(path))
+def matched_files(raw_dir: Path, patterns: Sequence[str]) -> list[Path]:
+    """Return the recordings below `raw_dir` that the patterns mean, sorted by path."""
+    found = {path for pattern in patterns for path in raw_dir.glob(pattern)}
+    return sorted(path for path in found if is_recording(path))
 
 
 def night_names(raw_dir: Path, paths: Sequence[Path]) -> dict[Path, str]:
@@ -130,12 +132,11 @@ def night_names(raw_dir: Path, paths: Sequence[Path]) -> dict[Path, str]:
     }
 
 
-def scoring_of(raw_dir: Path, path: Path, template: str) -> Path:
-    """Return the scoring file of a recording by its template; `*` takes the first that fits."""
-    folder = path.relative_to(raw_dir).parent.as_posix()
-    wanted = template.format(folder=folder, stem=path.stem, name=path.name).removeprefix("./")
-    found = sorted(raw_dir.glob(wanted)) if "*" in wanted else []
-    return found[0] if found else raw_dir / wanted
+def scorings_of(raw_dir: Path, path: Path, template: str) -> list[Path]:
+    """Return the files that a template means for a recording: one, unless it has a `*`."""
+    wanted = _filled(raw_dir, path, template)
+    found = sorted(raw_dir.glob(wanted)) if "*" in wanted else [raw_dir / wanted]
+    return [file for file in found if file.is_file()]
 
 
 def _nights(description: Description, raw_dir: Path) -> Iterator[RawNight]:
@@ -146,9 +147,9 @@ def _nights(description: Description, raw_dir: Path) -> Iterator[RawNight]:
         row = rows.get(night, {})
         scoring = None
         if description.scoring:
-            scoring = scoring_of(raw_dir, path, description.scoring)
-            if description.unscored and not scoring.is_file():
-                scoring = None
+            found = scorings_of(raw_dir, path, description.scoring)
+            wanted = raw_dir / _filled(raw_dir, path, description.scoring)
+            scoring = found[0] if found else None if description.unscored else wanted
         yield RawNight(
             night=night,
             person=row.get("person") or _person(description, raw_dir, path, night),
@@ -159,6 +160,12 @@ def _nights(description: Description, raw_dir: Path) -> Iterator[RawNight]:
             part=row.get("part", ""),
             labels={name: value for name, value in row.items() if name not in _COLUMNS},
         )
+
+
+def _filled(raw_dir: Path, path: Path, template: str) -> str:
+    """Return the template of a scoring filled in for a recording."""
+    folder = path.relative_to(raw_dir).parent.as_posix()
+    return template.format(folder=folder, stem=path.stem, name=path.name).removeprefix("./")
 
 
 def _person(description: Description, raw_dir: Path, path: Path, night: str) -> str:
@@ -178,26 +185,31 @@ def _read(path: Path) -> Description:
     if unknown := sorted(set(read) - set(known)):
         raise ValueError(f"unknown {', '.join(unknown)}; known are {', '.join(known)}")
     if not isinstance(read.get("name"), str):
-        raise ValueError('no name; the folder in the night store is wanted, such as name = "Clinic"')
+        raise ValueError(
+            'no name; the folder in the night store is wanted, such as name = "Clinic"'
+        )
     usual = asdict(Description(""))
     for name, value in read.items():
-        if not isinstance(value, type(usual[name])):
-            wanted = {"bool": "true or false", "dict": "a table"}.get(
-                type(usual[name]).__name__, "a text in quotes"
-            )
-            raise ValueError(f"{name} = {value!r}: {wanted} is wanted")
+        kind = list if isinstance(usual[name], tuple) else type(usual[name])
+        if not isinstance(value, kind):
+            raise ValueError(f"{name} = {value!r}: {_WANTED[kind]} is wanted")
     return Description(**read)
 
 
 def _scoring_format(description: Description) -> ScoringFormat:
     """Return how the scorings are written."""
+    if description.stage_map and description.stage_map not in STAGE_MAPS:
+        raise ValueError(
+            f"no stage_map {description.stage_map!r}; there are {', '.join(STAGE_MAPS)}"
+        )
     if unknown := sorted(set(description.stages.values()) - set(_CODES)):
         raise ValueError(f"[stages] {', '.join(unknown)}: none of W, N1, N2, N3, R or nothing")
+    codes = {label: _CODES[name] for label, name in description.stages.items()}
+    if codes and description.stage_map:
+        codes = {**STAGE_MAPS[description.stage_map], **codes}
     return ScoringFormat(
         format=description.scoring_format,
-        stage_map={label: _CODES[name] for label, name in description.stages.items()}
-        or description.stage_map
-        or None,
+        stage_map=codes or description.stage_map or None,
         column=description.column or None,
     )
 

@@ -14,18 +14,17 @@ from datetime import time
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from nights.events import EVENT_ROWS
 from nights.stages import StageMap
 from recordings.channels import TARGETS
 from recordings.labels import Candidate
 
 Channels = Mapping[str, Sequence[Candidate]]
-Kind = Literal[
-    *("physionet", "zenodo", "openneuro", "nsrr", "address"),  # `get` can fetch these
-    *("application", "private"),  # to be asked for, or not given away at all
-]
+# `get` can fetch the first five; the others are to be asked for, or not given away at all
+Kind = Literal["physionet", "zenodo", "openneuro", "nsrr", "address", "application", "private"]
 
 RESPIRATORY = ("obstructive_apnea", "central_apnea", "mixed_apnea", "hypopnea")
-EVENTS = (*RESPIRATORY, "arousal", "desaturation")
+EVENTS = EVENT_ROWS  # the respiratory ones, desaturation, arousal
 
 # Whose published behaviour each view stands for; `as_published` of a data set goes by these names.
 SYSTEM_OF_VIEW = {

@@ -120,7 +120,8 @@ def download(
     DownloadError
         If the source has no such file, or what it sends is not the file.
     """
-    part = target.with_name(f"{target.name}.part")
+    own = "" if keep_part else f".{os.getpid()}"  # several processes may fetch at once
+    part = target.with_name(f"{target.name}{own}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         attempted(lambda: _attempt(file, part, progress))

@@ -10,17 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nights.stages import STAGES, lookup_stage, stage_map
-from preprocess.custom import night_names, scoring_of
+from nights.stages import STAGES, UNSCORED, lookup_stage, stage_map
+from preprocess.custom import night_names, scorings_of
 from recordings.channels import TARGETS, resolve
 from recordings.formats import is_recording, open_recording
 from recordings.labels import Candidate
 from recordings.recording import Recording, RecordingError
 from recordings.scoring import FORMATS, read_scoring
-from recordings.scoring_source import Source, Wanted
+from recordings.scoring.source import Source, Wanted
 
+_FOLLOWING = ("EEG", "EOG")  # `conversion.completed` adds them from C4 and C3, E1 and E2
 _AT_MOST = 200  # recordings opened for the survey; a clinic's montages repeat
-_TRIED = 5  # recordings whose possible scorings are read
+_TRIED = 20  # recordings whose possible scorings are read
+_LISTED = 60  # labels that are written down
 # What is not a scoring, whatever it is called
 _NO_SCORING = (".py", ".json.gz", ".png", ".jpg", ".pdf", ".toml", ".md", ".zip", ".npy", ".npz")
 
@@ -36,7 +38,8 @@ class Survey:
     unreadable: dict[str, str] = field(default_factory=dict)
     scoring: str = ""
     scoring_format: str = ""
-    stages: dict[str, str] = field(default_factory=dict)  # as written: W, N1, ... or ""
+    stage_maps: Counter[str] = field(default_factory=Counter)  # names in `STAGE_MAPS`: files
+    stages: dict[str, str] = field(default_factory=dict)  # as written: W, N1, ..., ? or "no stage"
 
 
 def survey(folder: Path) -> Survey:
@@ -90,20 +93,22 @@ def describe(seen: Survey, path: Path) -> str:
         "# wrong, then `main_preprocess.py check` and `run` with this file in place of a data set.",
         *_line("name", name, "folder in the night store"),
         *_line("folder", home, "where the recordings lie, seen from this file"),
-        *_line("recordings", _pattern(seen.recordings), "pattern below the folder"),
+        f"recordings = {json.dumps(_patterns(seen.recordings))}  # patterns below the folder",
         *_line("person", _person(seen), "expression in the path; group 1 is the person, '' each"),
         *_line("scoring", seen.scoring, _scoring_comment(seen)),
         *_line("scoring_format", seen.scoring_format or "auto", "auto, or one of read_scoring"),
+        *_line(
+            "stage_map", _stage_map(seen), "name in nights.stages.STAGE_MAPS; empty: by the content"
+        ),
         "unscored = false  # true keeps recordings without a scoring",
         "events = false  # true keeps apneas, arousals, ... of the scoring",
         *_line("table", "", "CSV with columns night, person, family, and labels such as diagnosis"),
         "",
         "[channels]  # what to read as each channel, best first; [plus, minus] is a difference",
-        *(_channel_line(seen, target) for target in seen.channels),
+        *(_channel_line(seen, target) for target in _needed(seen.channels)),
         "",
         *_stage_lines(seen),
-        "# Labels seen (recordings, rate, unit):",
-        *(f"#   {label!r}: {_listed(rates)}" for label, rates in sorted(seen.rates.items())),
+        *_other_labels(seen),
         *(f"# cannot be read: {why}" for why in seen.unreadable.values()),
     ]
     return "\n".join(lines) + "\n"
@@ -116,7 +121,7 @@ def _note_channels(seen: Survey, recording: Recording) -> None:
         known += " dead" if channel.dead else ""
         seen.rates.setdefault(channel.label, Counter())[known] += 1
     for choice in resolve(recording, list(TARGETS)).choices:
-        if choice.plus is None or choice.target == "EEG":  # follows from C4 and C3
+        if choice.plus is None or choice.target in _FOLLOWING:
             continue
         places = [place for place in (choice.plus, choice.minus) if place is not None]
         labels = tuple(recording.channels[place].label for place in places)
@@ -129,17 +134,17 @@ def _find_scoring(seen: Survey, opened: Sequence[Recording], files: Sequence[Pat
     possible = [path for path in files if not path.name.lower().endswith(_NO_SCORING)]
     fits: Counter[tuple[str, str]] = Counter()
     for recording in opened:
-        for template in _templates(seen, recording.path, possible):
-            found = _format_of(scoring_of(seen.folder, recording.path, template), recording)
+        for template in dict.fromkeys(_templates(seen, recording.path, possible)):
+            files_meant = scorings_of(seen.folder, recording.path, template)
+            found = _format_of(files_meant[0], recording) if len(files_meant) == 1 else ""
             if found:
                 fits[template, found] += 1
     if not fits:
         return
     (seen.scoring, seen.scoring_format), _ = fits.most_common(1)[0]
     for recording in opened:
-        path = scoring_of(seen.folder, recording.path, seen.scoring)
-        if path.is_file():
-            seen.stages |= _labels(path, seen.scoring_format)
+        for path in scorings_of(seen.folder, recording.path, seen.scoring):
+            _note_stages(seen, path)
 
 
 def _templates(seen: Survey, path: Path, files: Sequence[Path]) -> Iterable[str]:
@@ -176,24 +181,28 @@ def _format_of(path: Path, recording: Recording) -> str:
         return ""
 
 
-def _labels(path: Path, format: str) -> dict[str, str]:
-    """Return {stage as written: its name} of a scoring, as its own map reads it."""
-    parsed = FORMATS[format](Source(path), Wanted())
+def _note_stages(seen: Survey, path: Path) -> None:
+    """Note the stage map of a scoring, and what it makes of each stage as the file writes it."""
+    parsed = FORMATS[seen.scoring_format](Source(path), Wanted())
     if parsed is None or parsed.hypnogram is not None:
-        return {}
+        return
+    if isinstance(parsed.stage_map, str):
+        seen.stage_maps[parsed.stage_map] += 1
     codes = stage_map(parsed.stage_map)
-    stage_marks = {mark.label for mark in parsed.marks if mark.kind == "stage"}
-    written = {*parsed.codes, *stage_marks} | {
-        mark.label for mark in parsed.marks if lookup_stage(mark.label, codes) is not None
-    }
-    found = {label: lookup_stage(label, codes) for label in written}
-    return {label: STAGES[code] if code in range(5) else "" for label, code in found.items()}
+    for label in (*parsed.codes, *(mark.label for mark in parsed.marks if mark.kind != "event")):
+        code = lookup_stage(label, codes)
+        name = "no stage" if code is None else "?" if code == UNSCORED else STAGES[code]
+        seen.stages.setdefault(label, name)
 
 
-def _pattern(paths: Sequence[Path]) -> str:
-    """Return the pattern of the most usual suffix; recordings of others are told apart by hand."""
-    suffixes = Counter("".join(path.suffixes[-1:]) for path in paths)
-    return f"**/*{suffixes.most_common(1)[0][0]}"
+def _stage_map(seen: Survey) -> str:
+    """Return the stage map of all files: one that holds a 5 tells what 4 means in the others."""
+    return "rk" if seen.stage_maps["rk"] else next(iter(dict(seen.stage_maps.most_common())), "")
+
+
+def _patterns(paths: Sequence[Path]) -> list[str]:
+    """Return a pattern for each suffix of the recordings, most usual first."""
+    return [f"**/*{suffix}" for suffix, _ in Counter(path.suffix for path in paths).most_common()]
 
 
 def _person(seen: Survey) -> str:
@@ -212,28 +221,53 @@ def _scoring_comment(seen: Survey) -> str:
     """Say how many recordings have the scoring file."""
     if not seen.scoring:
         return "none found; such as {folder}/{stem}_scoring.txt"
-    paths = (scoring_of(seen.folder, path, seen.scoring) for path in seen.recordings)
-    n_found = sum(path.is_file() for path in paths)
+    n_found = sum(bool(scorings_of(seen.folder, p, seen.scoring)) for p in seen.recordings)
     return f"{n_found} of {len(seen.recordings)} recordings have it"
+
+
+def _needed(channels: Iterable[str]) -> list[str]:
+    """Return the channels to write down: `EOGh` follows where both eyes are there."""
+    found = set(channels)
+    follows = {"EOGh"} if {"E1", "E2"} <= found else set()
+    return [target for target in TARGETS if target in found - follows]
 
 
 def _channel_line(seen: Survey, target: str) -> str:
     """Return the line of one channel: what was taken, most usual first."""
     taken = [list(c) if isinstance(c, tuple) else c for c, _ in seen.channels[target].most_common()]
-    n_files = seen.channels[target].total()
-    return f"{target} = {json.dumps(taken, ensure_ascii=False)}  # {n_files} recordings"
+    first = taken[0] if isinstance(taken[0], str) else taken[0][0]
+    told = f"{seen.channels[target].total()} recordings, {_listed(seen.rates[first])}"
+    return f"{target} = {json.dumps(taken, ensure_ascii=False)}  # {told}"
 
 
 def _stage_lines(seen: Survey) -> list[str]:
-    """Return the table of stages as the scorings write them."""
-    if not seen.stages:
-        return []
-    rows = sorted(seen.stages.items(), key=lambda row: (row[1] == "", row[1], row[0]))
+    """Return the stages as the scorings write them, and room for those read wrongly."""
+    order = [*STAGES, "?", "no stage"]
+    rows = sorted(seen.stages.items(), key=lambda row: (order.index(row[1]), row[0]))[:_LISTED]
+    told = [f"#   {json.dumps(label, ensure_ascii=False)} = {name}" for label, name in rows]
     return [
-        "[stages]  # as the scorings write them: W, N1, N2, N3, R, or nothing for unscored",
-        *(f"{json.dumps(label, ensure_ascii=False)} = {json.dumps(name)}" for label, name in rows),
+        '[stages]  # what the stage map reads wrongly, such as "WK" = "W"; "" is unscored',
+        *(["# As it reads what the scorings write:"] * bool(told)),
+        *told,
         "",
     ]
+
+
+def _other_labels(seen: Survey) -> list[str]:
+    """Return the labels that no channel is made of, most usual first."""
+    taken = {
+        label
+        for candidates in seen.channels.values()
+        for candidate in candidates
+        for label in ([candidate] if isinstance(candidate, str) else candidate)
+    }
+    others = sorted(
+        ((label, rates) for label, rates in seen.rates.items() if label not in taken),
+        key=lambda row: (-row[1].total(), row[0]),
+    )
+    lines = [f"#   {label!r}: {_listed(rates)}" for label, rates in others[:_LISTED]]
+    more = [f"#   and {len(others) - _LISTED} more"] * (len(others) > _LISTED)
+    return ["# Labels that stand for nothing above (recordings, rate, unit):", *lines, *more]
 
 
 def _line(key: str, value: str, comment: str) -> list[str]:

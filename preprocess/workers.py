@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -59,7 +60,7 @@ def _until_broken(
 ) -> Iterator[tuple[Item, Done]]:
     """Work off `todo` from its end; when a worker dies, put what was under way on `suspects`."""
     running: dict[Future[Done], Item] = {}
-    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
+    with _pool(n_workers) as pool:
         try:
             while todo or running:
                 while todo and len(running) < n_workers:
@@ -76,11 +77,29 @@ def _until_broken(
 
 def _alone(work: Callable[[Item], Done], item: Item) -> Done | WorkerLost:
     """Work on one item in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with _pool(1) as pool:
         try:
             return pool.submit(work, item).result()
         except BrokenProcessPool:
             return WorkerLost("its worker process died twice; is there enough memory?")
+
+
+def _pool(n_workers: int) -> ProcessPoolExecutor:
+    """Start fresh processes, which hold no file or lock of this one."""
+    context = get_context("spawn")
+    return ProcessPoolExecutor(n_workers, mp_context=context, initializer=_die_with_parent)
+
+
+def _die_with_parent() -> None:
+    """End this worker when the run is killed; it would wait for work for ever."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

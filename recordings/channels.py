@@ -70,8 +70,8 @@ class Montage:
         return tuple(choice.target for choice in self.choices if choice.plus is not None)
 
     def __getitem__(self, target: str) -> Choice:
-        """Return the choice of one target."""
-        return next(choice for choice in self.choices if choice.target == target)
+        """Return the choice of one target; KeyError when it was not wanted."""
+        return {choice.target: choice for choice in self.choices}[target]
 
     def table(self, recording: Recording) -> str:
         """Return the decision as text: wanted, found, rate, referenced or not, how."""
@@ -299,8 +299,9 @@ def _first(
     for candidate in candidates:
         labels = (candidate,) if isinstance(candidate, str) else candidate
         places = [_usable(recording, finder.find(label), target, passed_over) for label in labels]
-        if all(place is not None for place in places):
-            return _choice(recording, target.name, places, list(passed_over))
+        chosen = [place for place in places if place is not None]
+        if len(chosen) == len(labels):
+            return _choice(recording, target.name, chosen, list(passed_over))
     reasons = "; ".join(passed_over)
     how = f"not usable: {reasons}" if reasons else finder.missing(target.name, candidates)
     return Choice(target.name, None, None, how, False)
@@ -328,17 +329,18 @@ def _unusable(channel: Channel, kind: str) -> str:
 
 
 def _choice(
-    recording: Recording, target: str, places: Sequence[int | None], passed_over: Sequence[str]
+    recording: Recording, target: str, places: Sequence[int], notes: Sequence[str]
 ) -> Choice:
-    """Describe what was taken."""
-    plus, minus = (*places, None)[:2]
-    labels = [recording.channels[place].label for place in places if place is not None]
-    how = " - ".join(f"{label!r}" for label in labels)
+    """Describe what was taken: one channel, or plus and minus."""
+    labels = [recording.channels[place].label for place in places]
     twins = recording.labels.count(labels[0])
-    notes = [f"first usable of {twins} so called"] if twins > 1 else []
-    how += f" ({'; '.join([*notes, *passed_over])})" if notes or passed_over else ""
-    name = canonical_names(recording.labels)[places[0] or 0]
-    return Choice(target, plus, minus, how, minus is not None or is_referenced(name))
+    remarks = [f"first usable of {twins} so called"] if twins > 1 else []
+    remarks += notes
+    how = " - ".join(f"{label!r}" for label in labels)
+    how += f" ({'; '.join(remarks)})" if remarks else ""
+    minus = places[1] if len(places) == 2 else None
+    referenced = minus is not None or is_referenced(canonical_names(recording.labels)[places[0]])
+    return Choice(target, places[0], minus, how, referenced)
 
 
 def _overridden(recording: Recording, target: str, wanted: Candidate) -> Choice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from recordings.edf import EdfRecording
-from recordings.edf_header import read_header
+from recordings.edf.header import read_header
 from recordings.recording import Recording, RecordingError
 
 READ_HERE = "EDF, BDF, WFDB (.hea), HDF5 (.h5), FIF, BrainVision (.vhdr) and EEGLAB (.set)"

@@ -121,8 +121,8 @@ class NightSignals:
         return len(self.unscored)
 
     def channel(self, target: str) -> ChannelRecord:
-        """Return the record of one signal."""
-        return next(record for record in self.channels if record.target == target)
+        """Return the record of one signal; KeyError when it is not there."""
+        return {record.target: record for record in self.channels}[target]
 
     def normalised(self, target: str) -> np.ndarray:
         """Return one signal (E, S) as float32, normalised by the rule of the view."""

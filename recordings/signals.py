@@ -1,6 +1,6 @@
 """Signal processing as pure functions of arrays: filter, resample, normalise, spectrogram.
 
-Filtering and resampling are one pass over blocks of about 256 s: transform, multiply by the gain of
+Filtering and resampling are one pass over blocks of about 240 s: transform, multiply by the gain of
 the filter, keep the bins the target rate has, transform back. The published chains interpolate
 linearly instead; both forms they use stand here too, exact to the value.
 """
@@ -17,7 +17,7 @@ from scipy import fft, signal
 
 from recordings.responses import NONE, Response, butter_sections, edge_gain
 
-BLOCK_S = 256.0  # longer blocks leave the caches, shorter ones spend more on their overlap
+BLOCK_S = 240.0  # longer blocks leave the caches, shorter ones spend more on their overlap
 BATCH = 8  # blocks per transform call: the SIMD lanes are full, the batch stays in the cache
 _LONGEST_STEP_S = 8.0  # rates that meet no sooner than this are matched by phase, see `_plan`
 _CHUNK = 1 << 15  # samples worked on at a time, to stay in the cache
@@ -55,19 +55,18 @@ def filter_resample(
     if not len(x) or (rate_hz == target_hz and response == NONE):
         return x.copy()
     plan = _plan(rate_hz, target_hz, response.overlap_s(rate_hz, target_hz))
-    gain = response.gain(plan.n_in, rate_hz, target_hz, plan.n_out)
-    if rate_hz != target_hz:
-        gain *= edge_gain(plan.n_in, rate_hz, target_hz)[: len(gain)]
-    gain = (gain * (plan.n_out / plan.n_in)).astype(np.float32)
+    gain = _gain(plan, rate_hz, target_hz, response)
     n_total = math.ceil(len(x) * target_hz / rate_hz)
     starts, rests = plan.blocks(math.ceil(n_total / plan.hop))
     offset = x[:: 1 + len(x) // 4096].mean()  # a constant only meets the gain at 0 Hz
+    buffer = np.empty((BATCH, plan.n_in), dtype=np.float32)
     kept = np.empty((len(starts), plan.hop), dtype=np.float32)
     for at in range(0, len(starts), BATCH):
         rows = slice(at, at + BATCH)
-        blocks = np.stack([_block(x, start, plan.n_in) for start in starts[rows]])
-        blocks -= offset
-        spectra = fft.rfft(blocks, overwrite_x=True)[:, : len(gain)]
+        blocks = buffer[: len(starts[rows])]
+        for block, start in zip(blocks, starts[rows], strict=True):
+            np.subtract(_block(x, start, plan.n_in), offset, out=block)
+        spectra = fft.rfft(blocks)[:, : len(gain)]
         spectra *= gain
         if any(rests[rows]):
             bins = np.arange(len(gain))
@@ -117,6 +116,15 @@ def _plan(rate_hz: Fraction, target_hz: Fraction, overlap_s: float) -> _Plan:
     return _Plan(round(n_out * step), n_out, skip, hop, step)
 
 
+@lru_cache(maxsize=64)
+def _gain(plan: _Plan, rate_hz: Fraction, target_hz: Fraction, response: Response) -> np.ndarray:
+    """Return what the bins of a block are multiplied by: filter, edge, and ratio of the lengths."""
+    gain = response.gain(plan.n_in, rate_hz, target_hz, plan.n_out)
+    if rate_hz != target_hz:
+        gain *= edge_gain(plan.n_in, rate_hz, target_hz)[: len(gain)]
+    return (gain * (plan.n_out / plan.n_in)).astype(np.float32)
+
+
 def _block_length(step: Fraction, unit: int, wanted: float) -> int:
     """Return a length near `wanted`: whole at both rates if one is, then quick to transform."""
     lengths = np.arange(int(0.75 * wanted) // unit, int(1.25 * wanted) // unit + 1) * unit
@@ -137,11 +145,14 @@ def _block(x: np.ndarray, start: int, n: int) -> np.ndarray:
 
     By odd reflection as far as there are samples to reflect, then by the last reflected value.
     """
-    if start >= 0 and start + n <= len(x):
-        return x[start : start + n]
-    at, last = np.arange(start, start + n), len(x) - 1
-    mirrored = np.where(at < 0, -at, np.where(at > last, 2 * last - at, at)).clip(0, last)
-    return 2 * x[at.clip(0, last)] - x[mirrored]
+    stop, last = start + n, len(x) - 1
+    inside = x[max(start, 0) : max(stop, 0)]
+    if len(inside) == n:
+        return inside
+    before, after = np.arange(start, min(0, stop)), np.arange(max(last + 1, start), stop)
+    left = 2 * x[0] - x[np.minimum(-before, last)]
+    right = 2 * x[last] - x[np.maximum(2 * last - after, 0)]
+    return np.concatenate([left, inside, right])
 
 
 def filter_both_ways(x: np.ndarray, rate_hz: Fraction, response: Response) -> np.ndarray:

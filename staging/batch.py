@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
@@ -76,7 +77,7 @@ def read_ahead(
     """
     with ThreadPoolExecutor(max_workers=1) as reader:
         pending: Future[T] | None = None
-        for source, following in zip(sources, [*sources[1:], None], strict=True):
+        for source, following in zip_longest(sources, sources[1:]):
             current = pending or reader.submit(read, source)
             pending = reader.submit(read, following) if following else None
             yield source, current

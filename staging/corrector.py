@@ -34,6 +34,7 @@ class Corrector:
         weight: float = 0.1,
         context: int = 30,
     ) -> None:
+        model: Any
         model, card = load(language_model)
         if not hasattr(model, "next_log_probs"):
             raise ValueError(f"weights {language_model!r} are no language model of stages")

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from engine.weights import load
 from nights.stages import FOUR_CLASSES, STAGES
@@ -19,7 +18,7 @@ from recordings.views import VIEWS
 from staging.derivations import choose_derivations, stored_derivations
 from staging.stage import Reading, SignalStager
 
-_CLASSES = {len(names): names for names in (STAGES, FOUR_CLASSES)}
+_CLASSES: dict[int, tuple[str, ...]] = {5: STAGES, 4: FOUR_CLASSES}
 
 
 class NetworkStager(SignalStager):
@@ -29,7 +28,7 @@ class NetworkStager(SignalStager):
     ----------
     name : str
         As in results and reports.
-    model : Module
+    model : Module of the registry
         In evaluation mode, with `channels` {name: samples per epoch}.
     card : dict
         What is known of the weights; `view` names the view they were trained on.
@@ -43,16 +42,17 @@ class NetworkStager(SignalStager):
     """
 
     def __init__(
-        self, name: str, model: nn.Module, card: Mapping[str, Any], device: str = "auto"
+        self, name: str, model: Any, card: Mapping[str, Any], device: str = "auto"
     ) -> None:
         if not card.get("view"):
             raise ValueError(f"weights {name!r} are no stager: they name no view of signals")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.name, self.provenance = name, {"stager": name, **card}
-        self.model, self.device = model.to(device).eval(), torch.device(device)
+        self.model = model.to(device).eval()
+        self.device = torch.device(device)
         self.view = VIEWS[card["view"]]
-        self.classes = _CLASSES[model.config.n_classes]
+        self.classes = _CLASSES[self.model.config.n_classes]
 
     @classmethod
     def from_weights(cls, name_or_path: str, device: str = "auto") -> NetworkStager:
@@ -98,26 +98,19 @@ class NetworkStager(SignalStager):
         """Return the hypnodensity (E, K); the mean of it where derivations vote."""
         signals = reading.signals
         assert signals is not None
-        names = tuple(self.model.channels)
+        names, recorded = tuple(self.model.channels), ~signals.unscored
         if len(names) > 1:
-            return self._night({n: signals.normalised(n) for n in names if n in signals.signals})
-        votes = [self._night({names[0]: epochs}) for epochs in _normalised(signals)]
+            known = {name: signals.normalised(name) for name in names if name in signals.signals}
+            return self._night(known, recorded)
+        votes = [self._night({names[0]: epochs}, recorded) for epochs in _normalised(signals)]
         return np.mean(votes, axis=0)
 
     @torch.inference_mode()
-    def _night(self, signals: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Run the model on one night: {channel: (E, T)} -> (E, K)."""
-        tensors = {n: torch.from_numpy(x).to(self.device) for n, x in signals.items()}
-        n_epochs = len(next(iter(tensors.values())))
-        if hasattr(self.model, "night_proba"):
-            there = torch.ones(n_epochs, dtype=torch.bool, device=self.device)
-            proba = self.model.night_proba(tensors, dict.fromkeys(tensors, there))
-        else:
-            windows = {n: x[None] for n, x in tensors.items()}  # (1, E, T)
-            there = torch.ones(1, dtype=torch.bool, device=self.device)
-            logits = self.model(windows, dict.fromkeys(windows, there)).logits
-            proba = logits[0].softmax(dim=-1)
-        return proba.float().cpu().numpy()
+    def _night(self, signals: Mapping[str, np.ndarray], recorded: np.ndarray) -> np.ndarray:
+        """Run the model on one night: {channel: (E, T)}, recorded (E,) -> (E, K)."""
+        tensors = {name: torch.from_numpy(x).to(self.device) for name, x in signals.items()}
+        present = dict.fromkeys(tensors, torch.from_numpy(recorded).to(self.device))
+        return self.model.night_proba(tensors, present).float().cpu().numpy()
 
 
 def _normalised(signals: NightSignals) -> list[np.ndarray]:

@@ -12,6 +12,9 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from models.sleepgpt import StageLanguageModel
+from models.sleepgpt_next import NextStage
+
 MAX_REMEMBERED = 400_000  # contexts; about 60 MB
 
 
@@ -31,7 +34,7 @@ class StagePrior:
     Parameters
     ----------
     model : LanguageModel
-        The stage language model or a transition table.
+        The stage language model (as its weights are now) or a transition table.
     n_stages : int
         Stages K of the hypnograms; what the model says of other tokens (padding) is left out and,
         as published, the rest is not renormalised.
@@ -39,6 +42,8 @@ class StagePrior:
 
     def __init__(self, model: LanguageModel, n_stages: int = 5) -> None:
         self.model, self.n_stages = model, n_stages
+        fast = isinstance(model, StageLanguageModel)
+        self._ask = NextStage(model) if fast else model.next_log_probs  # type: ignore[arg-type]
         self._rows: dict[bytes, int] = {}
         self._told = np.empty((0, n_stages), dtype=np.float32)
 
@@ -59,7 +64,7 @@ class StagePrior:
     def max_log_odds(self) -> np.ndarray:
         """Return float32 (K, K): no context makes log p(column) - log p(row) larger than this."""
         odds = self.model.max_log_odds()[: self.n_stages, : self.n_stages]
-        return odds.numpy().astype(np.float32)
+        return odds.cpu().numpy().astype(np.float32)
 
     @torch.inference_mode()
     def _learn(self, contexts: list[bytes]) -> None:
@@ -68,9 +73,9 @@ class StagePrior:
         for length in sorted({len(context) for context in contexts}):
             group = [context for context in contexts if len(context) == length]
             ids = np.frombuffer(b"".join(group), dtype=np.uint8).reshape(-1, length)  # (B, T)
-            told = self.model.next_log_probs(torch.from_numpy(ids.astype(np.int64)))
+            told = self._ask(torch.from_numpy(ids.astype(np.int64)))
             first = len(self._rows)
-            self._told[first : first + len(group)] = told[:, : self.n_stages].numpy()
+            self._told[first : first + len(group)] = told[:, : self.n_stages].cpu().numpy()
             self._rows.update({context: first + row for row, context in enumerate(group)})
 
     def _reserve(self, n_more: int) -> None:

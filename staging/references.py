@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from nights.hypnogram import Hypnogram
@@ -31,13 +32,22 @@ def find_reference(recording: Recording, scoring: str) -> Hypnogram | None:
     if scoring == "none":
         return None
     if scoring != "auto":
-        return read_scoring(_named(recording, Path(scoring)), recording=recording).hypnogram
+        return _read(_named(recording, Path(scoring)), recording)
     for path in (recording.path, *_beside(recording.path, recording.path.parent)):
         try:
-            return read_scoring(path, recording=recording).hypnogram
+            return _read(path, recording)
         except RecordingError:
             continue
     return None
+
+
+def _read(path: Path, recording: Recording) -> Hypnogram:
+    """Return the hypnogram of a scoring file; without the name of a scorer it has the file's."""
+    hypnogram = read_scoring(path, recording=recording).hypnogram
+    if hypnogram.scorer:
+        return hypnogram
+    inside = path == recording.path
+    return replace(hypnogram, scorer="scoring in the recording" if inside else path.name)
 
 
 def _named(recording: Recording, path: Path) -> Path:

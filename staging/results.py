@@ -6,7 +6,7 @@
                   hypnogram_events.tsv      BIDS events (and their .json)
                   uncorrected.csv           the stager's own hypnogram, when a correction was made
                   report.html night.png     to look at
-                  night.json                everything else, written last: a night without it is redone
+                  night.json                everything else, written last: it marks a finished night
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from nights.atomic import write_text
 from nights.hypnogram import Hypnogram
 from nights.stages import FOUR_CLASSES, to_four_classes
 from recordings.ingest import NightSignals
-from staging.quality import alarms, limits
+from staging.quality import alarms, usual_ranges
 from staging.stage import StagedNight, derivations
 
 DONE = "night.json"
@@ -97,6 +97,7 @@ def judge(
         hypnogram,
         raw=staged.hypnogram if correction else None,
         signals=staged.reading.signals,
+        recording=staged.reading.recording,
         statistics=statistics,
     )
     if reference is not None:
@@ -183,6 +184,7 @@ def versions() -> dict[str, str]:
 def report_of(result: NightResult) -> NightReport:
     """Return the report of a night as plain data."""
     reading, reference = result.staged.reading, result.reference
+    ranges, ranges_source = usual_ranges(result.hypnogram)
     comparison = None
     if reference is not None:
         counts = _confusion(reference, result.hypnogram)
@@ -194,6 +196,8 @@ def report_of(result: NightResult) -> NightReport:
         alarms=result.alarms,
         statistics=result.statistics,
         definitions=DEFINITIONS,
+        ranges=ranges,
+        ranges_source=ranges_source,
         channels=_channel_rows(result),
         eeg=_first_eeg(result),
         signals=_traces(reading.signals),
@@ -273,7 +277,6 @@ def _provenance(result: NightResult) -> dict[str, str]:
         lines |= {key: str(value) for key, value in part.items() if not isinstance(value, dict)}
     if reading.signals is not None:
         lines["view"] = f"{reading.signals.view.name} ({reading.signals.view.hash[:12]})"
-    lines["limits"] = str(limits().get("date", ""))
     lines["versions"] = ", ".join(f"{name} {number}" for name, number in versions().items())
     return lines | {"rerun": "python main_stage_slm.py --config config.json (beside this folder)"}
 

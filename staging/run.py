@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +24,7 @@ from recordings.formats import open_recording
 from staging.batch import Source
 from staging.corrector import Corrector
 from staging.references import find_reference
-from staging.results import DONE, judge, plain, source_facts, summary_row, write_night
+from staging.results import DONE, NightResult, judge, plain, source_facts, summary_row, write_night
 from staging.stage import Reading, Stager, stage_reading
 from staging.telling import line, tell
 
@@ -95,7 +97,8 @@ class StagingRun:
     Parameters
     ----------
     out : Path
-        Folder of the run; `config.json` of the entry point lies here, `env.json` is written.
+        Folder of the run; beside the `config.json` of the entry point, `env.json`, `log.jsonl` (a
+        line per night) and `summary.csv` are written.
     stager : Stager
     corrector : Corrector or None
     settings : mapping
@@ -136,6 +139,7 @@ class StagingRun:
         self, source: Source, coming: Future[NightInput], step: Step, *, alone: bool = False
     ) -> str:
         """Do one night and return what to tell about it: a line, or all when it is `alone`."""
+        begun = time.monotonic()
         step("read")
         night = coming.result()
         step("stage")
@@ -146,6 +150,7 @@ class StagingRun:
         result = judge(source.name, staged, hypnogram, correction, night.reference)
         step("write")
         write_night(self.out / source.name, result, self.settings)
+        self._log(result, time.monotonic() - begun)
         step("judge")
         if self.strict:
             _refuse_distrusted(source.name, [asdict(alarm) for alarm in result.alarms])
@@ -161,6 +166,17 @@ class StagingRun:
         write_text(self.out / "summary.csv", table.to_csv(index=False))
         told = [f"{len(nights)} of {len(sources)} nights have results in {self.out}/"]
         return "\n".join([*told, *_agreement_lines(nights)]) + "\n"
+
+    def _log(self, result: NightResult, seconds: float) -> None:
+        """Append a line to `log.jsonl`: which night was done when, how long it took."""
+        told = {
+            "night": result.name,
+            "at": datetime.now().isoformat(timespec="seconds"),
+            "n_epochs": result.hypnogram.n_epochs,
+            "seconds": round(seconds, 2),
+        }
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(told) + "\n")
 
     def _check_finished(self, source: Source) -> None:
         """Refuse a finished night whose file or settings are not today's."""

@@ -40,6 +40,8 @@ class Reading:
         Whole epochs E of the night.
     start : datetime or None
         Clock time of epoch 0.
+    recording : Recording or None
+        The open recording; None for a stored night.
     montage : Montage or None
         How the channels of a recording were chosen.
     signals : NightSignals or None
@@ -55,6 +57,7 @@ class Reading:
     path: Path
     n_epochs: int
     start: datetime | None = None
+    recording: Recording | None = None
     montage: Montage | None = None
     signals: NightSignals | None = None
     predictions: Hypnogram | None = None
@@ -63,12 +66,13 @@ class Reading:
 
     def head(self, n_epochs: int) -> Reading:
         """Return the first epochs alone."""
-        if self.signals is None or self.n_epochs <= n_epochs:
-            return replace(self, n_epochs=min(n_epochs, self.n_epochs))
-        kept = {target: epochs[:n_epochs] for target, epochs in self.signals.signals.items()}
-        unscored = self.signals.unscored[:n_epochs]
-        signals = replace(self.signals, signals=kept, unscored=unscored)
-        return replace(self, n_epochs=n_epochs, signals=signals)
+        n_epochs, signals, predictions = min(n_epochs, self.n_epochs), self.signals, None
+        if signals is not None:
+            kept = {target: epochs[:n_epochs] for target, epochs in signals.signals.items()}
+            signals = replace(signals, signals=kept, unscored=signals.unscored[:n_epochs])
+        if self.predictions is not None:
+            predictions = self.predictions.on_grid(0.0, n_epochs)
+        return replace(self, n_epochs=n_epochs, signals=signals, predictions=predictions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +118,17 @@ class Stager(ABC):
             If the recording has no channel this stager can use.
         """
 
+    def read_stored(self, night: Night, *, vote: bool = False) -> Reading:
+        """Read what `proba` needs from a stored night.
+
+        Raises
+        ------
+        NightError
+            If the night is of another view, has no channel this stager can use, or the stager
+            reads no signals at all.
+        """
+        raise NightError(f"night {night.name!r}: {self.name} reads recordings, not stored nights")
+
     @abstractmethod
     def proba(self, reading: Reading) -> np.ndarray:
         """Return the hypnodensity, float32 (E, K); NaN rows where nothing can be said."""
@@ -148,6 +163,7 @@ class SignalStager(Stager):
             path=recording.path,
             n_epochs=signals.n_epochs,
             start=recording.start,
+            recording=recording,
             montage=montage,
             signals=signals,
             simulated=recording.simulated,
@@ -155,13 +171,7 @@ class SignalStager(Stager):
         )
 
     def read_stored(self, night: Night, *, vote: bool = False) -> Reading:
-        """Read the channels of a stored night.
-
-        Raises
-        ------
-        NightError
-            If the night is of another view, or has no channel this stager can use.
-        """
+        """Read the channels of a stored night."""
         channels = self.pick(night.channels, vote=vote)
         if not channels:
             listed = ", ".join(night.channels)

@@ -8,8 +8,10 @@ from evaluation.metrics import confusion, metrics_from
 from nights.hypnogram import Hypnogram
 from staging.results import NightResult
 
-SHOWN = ("tst_min", "se_percent", "sol_min", "waso_min", "rem_latency_min")
-SHOWN += ("n1_percent", "n2_percent", "n3_percent", "rem_percent")
+SHOWN = (
+    *("tst_min", "se_percent", "sol_min", "waso_min", "rem_latency_min"),
+    *("n1_percent", "n2_percent", "n3_percent", "rem_percent"),
+)
 
 
 def line(result: NightResult) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 
 from nights.hypnogram import Hypnogram
 from nights.stages import EPOCH_S, STAGES, UNSCORED
-from recordings.edf_writing import Signal, write_edfplus
+from recordings.edf.writing import Signal, write_edfplus
 from recordings.recording import SIMULATED, Annotation
 from recordings.simulate.events import make_plan
 from recordings.simulate.montage import MONTAGES

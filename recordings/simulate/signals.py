@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recordings.edf_writing import Signal
+from recordings.edf.writing import Signal
 from recordings.recording import Annotation
 from recordings.simulate.breath import (
     Breathing,

@@ -142,7 +142,8 @@ def assert_as_wanted(night: Night, wanted: Wanted) -> None:
         assert set(night.channels) == wanted.channels, (wanted.night, known["dropped"])
     assert (known["event_types"] is None) == (wanted.events is None)
     if wanted.events is not None:
-        assert night.events == [tuple(event) for event in wanted.events]
+        found = [(event.onset_s, event.duration_s, event.type) for event in night.events]
+        assert found == list(wanted.events)
     groups = [channel for group in known["groups"].values() for channel in group["channels"]]
     taken = {channel["name"]: channel["taken"] for channel in groups}
     for channel, labels in wanted.taken.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from evaluation.export import write_csv
 from recordings.simulate import simulate_night
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of two simulated nights, one of them with its scoring beside it, and a broken one."""
+    """Two simulated nights, one of them with its scoring beside it, and a broken file."""
     folder = tmp_path_factory.mktemp("nights")
     simulate_night(1, hours=0.5, montage="sleepedf").write(folder / "inside.edf")
     beside = simulate_night(2, hours=0.5, montage="sleepedf")
@@ -36,6 +37,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     whole = (folder / "inside.edf").read_bytes()
     (folder / "broken.edf").write_bytes(whole[:300])
     return folder
+
+
+@pytest.fixture(scope="module")
+def theirs(folder: Path) -> Path:
+    """Somebody's predictions of the first night: cheaper to stage from than YASA."""
+    night = simulate_night(1, hours=0.5, montage="sleepedf")
+    path = folder.parent / "predictions" / "inside.csv"
+    write_csv(night.hypnogram, path)
+    return path
 
 
 def stage(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -59,8 +69,10 @@ def test_one_broken_file_leaves_the_others_whole_and_the_status_tells(
     assert table["simulated"].all()
 
 
-def test_a_rerun_skips_what_is_finished_and_deletes_nothing(folder: Path, tmp_path: Path) -> None:
-    arguments = (folder / "inside.edf", "--out", tmp_path, "--no-correction")
+def test_a_rerun_skips_what_is_finished_and_deletes_nothing(
+    folder: Path, theirs: Path, tmp_path: Path
+) -> None:
+    arguments = (folder / "inside.edf", "--out", tmp_path, "--stager", theirs)
     assert stage(*arguments).returncode == 0
     note = tmp_path / "inside" / "my_notes.txt"
     note.write_text("mine")
@@ -71,26 +83,27 @@ def test_a_rerun_skips_what_is_finished_and_deletes_nothing(folder: Path, tmp_pa
 
 
 def test_results_of_other_settings_are_not_overwritten_unasked(
-    folder: Path, tmp_path: Path
+    folder: Path, theirs: Path, tmp_path: Path
 ) -> None:
-    night = folder / "inside.edf"
-    assert stage(night, "--out", tmp_path, "--no-correction").returncode == 0
-    other = stage(night, "--out", tmp_path, "--no-correction", "--vote")
+    arguments = (folder / "inside.edf", "--out", tmp_path, "--stager", theirs)
+    assert stage(*arguments).returncode == 0
+    other = stage(*arguments, "--weight", 0.2)
     assert other.returncode == 1
-    assert "vote was False" in other.stdout
+    assert "weight was 0.1" in other.stdout
     assert "--force" in other.stdout
-    assert stage(night, "--out", tmp_path, "--no-correction", "--vote", "--force").returncode == 0
+    assert stage(*arguments, "--weight", 0.2, "--force").returncode == 0
 
 
-def test_strict_turns_distrust_into_failure(folder: Path, tmp_path: Path) -> None:
-    short = tmp_path / "short.edf"
+def test_strict_turns_distrust_into_failure_and_a_rerun_does_not_forget(
+    theirs: Path, tmp_path: Path
+) -> None:
+    short = tmp_path / "inside.edf"
     simulate_night(3, hours=0.1, montage="sleepedf").write(short)
-    assert stage(short, "--out", tmp_path / "a", "--no-correction").returncode == 0
-    strict = stage(short, "--out", tmp_path / "b", "--no-correction", "--strict")
-    assert strict.returncode == 1
-    assert (tmp_path / "b" / "short" / "report.html").exists()
-    again = stage(short, "--out", tmp_path / "b", "--no-correction", "--strict")
-    assert again.returncode == 1  # a finished night that is distrusted stays so
+    arguments = (short, "--stager", theirs, "--out")
+    assert stage(*arguments, tmp_path / "a").returncode == 0
+    for _ in range(2):
+        assert stage(*arguments, tmp_path / "b", "--strict").returncode == 1
+    assert (tmp_path / "b" / "inside" / "report.html").exists()
 
 
 def test_channels_named_by_hand_are_taken(folder: Path, tmp_path: Path) -> None:
@@ -113,20 +126,23 @@ def test_a_wrong_channel_is_one_clear_sentence(folder: Path, tmp_path: Path) -> 
     assert "nowhere" in done.stdout
 
 
-def test_someone_elses_predictions_can_be_corrected(folder: Path, tmp_path: Path) -> None:
-    night = folder / "inside.edf"
-    assert stage(night, "--out", tmp_path / "first").returncode == 0
-    theirs = tmp_path / "first" / "inside" / "uncorrected.csv"
-    done = stage(night, "--out", tmp_path / "second", "--stager", theirs)
+def test_someone_elses_predictions_are_corrected_as_they_stand(
+    folder: Path, theirs: Path, tmp_path: Path
+) -> None:
+    done = stage(folder / "inside.edf", "--out", tmp_path, "--stager", theirs)
     assert done.returncode == 0, done.stdout
-    once, twice = (
-        pd.read_csv(tmp_path / r / "inside" / "hypnogram.csv") for r in ("first", "second")
+    given, kept = (
+        pd.read_csv(path)["stage"] for path in (theirs, tmp_path / "inside/uncorrected.csv")
     )
-    assert once["stage"].tolist() == twice["stage"].tolist()
+    assert given.tolist() == kept.tolist()
+    known = json.loads((tmp_path / "inside" / "night.json").read_text())
+    assert known["agreement"]["uncorrected"]["accuracy"] == 1
 
 
-def test_dry_run_writes_every_output_of_the_first_minutes(folder: Path, tmp_path: Path) -> None:
-    done = stage(folder / "inside.edf", "--out", tmp_path, "--dry-run")
+def test_dry_run_writes_every_output_of_the_first_minutes(
+    folder: Path, theirs: Path, tmp_path: Path
+) -> None:
+    done = stage(folder / "inside.edf", "--out", tmp_path, "--dry-run", "--stager", theirs)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {path.name for path in (tmp_path / "inside").iterdir()} == FILES
     assert len(pd.read_csv(tmp_path / "inside" / "hypnogram.csv")) == 20

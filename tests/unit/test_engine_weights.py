@@ -148,9 +148,9 @@ def test_verify_tells_absent_good_and_changed(cache: Path) -> None:
     file = weights.get("toy", str(origin(cache)))
     assert weights.verify("toy") == "good"
     file.write_bytes(bytes(file.stat().st_size))
-    assert "damaged" in weights.verify("toy")
-    with pytest.raises(WeightError, match="damaged"):
-        weights.get("toy")
+    for use in (weights.verify, weights.get):
+        with pytest.raises(WeightError, match="damaged"):
+            use("toy")
 
 
 def test_tensors_of_another_model_are_not_converted(cache: Path) -> None:

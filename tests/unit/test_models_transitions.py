@@ -33,6 +33,12 @@ def test_counts_never_run_from_one_sequence_into_the_next() -> None:
     assert after_wake[3].item() == pytest.approx(20 / 21 * shares[3].item())
 
 
+def test_a_sequence_shorter_than_the_order_counts_for_the_shorter_contexts() -> None:
+    table = Markov(MarkovConfig(order=5)).fit([np.array([0, 3])])
+    assert table.contexts(np.array([0, 3]))[:, :3].tolist() == [[0, 0, -1], [0, 3, 3 + 5 * 0]]
+    assert table.next_log_probs(torch.tensor([[0]])).argmax() == 3
+
+
 def test_duration_knows_the_time_in_the_stage_and_the_stage_before() -> None:
     table = Duration(DurationConfig())
     # stage, time bin and stage before: 2 for the third epoch, after 1

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nights.events import event_seconds
+from nights.events import Event, event_seconds
 from nights.hypnogram import Hypnogram
 from nights.ledger import (
     Failure,
@@ -78,6 +78,18 @@ def test_numpy_and_torch_decode_the_same(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+@pytest.mark.parametrize("n_epochs", [50, 1300])
+def test_padded_z_score_is_that_of_the_night_filled_up_with_zeros(
+    tmp_path: Path, n_epochs: int
+) -> None:
+    samples = eeg_like(n_epochs, 40)
+    night = Night.open(_one(tmp_path, samples, dtype="float32"))
+    padded = np.zeros((1200, 40))
+    padded[: min(n_epochs, 1200)] = samples[:1200]
+    wanted = (samples - padded.mean()) / padded.std(ddof=1)
+    assert night.read(normalise="z_padded")["C4"] == pytest.approx(wanted, abs=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_sidecar_statistics_are_those_of_what_is_stored(tmp_path: Path, dtype: str) -> None:
     path = make_night(tmp_path, stages=[0, -1, 2, 2, -1], dtype=dtype)
@@ -96,12 +108,12 @@ def test_normalisation_uses_the_statistics_of_the_night(tmp_path: Path) -> None:
     night = Night.open(make_night(tmp_path, stages=[2, 2, -1, -1, 3, 4]))
     z = night.read(["C4"], normalise="z")["C4"].astype(np.float64)
     assert (z.mean(), z.std()) == pytest.approx((0, 1), abs=1e-4)
-    staged = night.read(["C4"], normalise="z-staged")["C4"][night.stages >= 0].astype(np.float64)
+    staged = night.read(["C4"], normalise="z_staged")["C4"][night.stages >= 0].astype(np.float64)
     assert (staged.mean(), staged.std()) == pytest.approx((0, 1), abs=1e-4)
-    iqr = night.read(["C4"], normalise="iqr")["C4"]
-    assert np.percentile(iqr, (25, 50, 75)) @ [-1, 0, 1] == pytest.approx(1, abs=1e-4)
-    with pytest.raises(NightError, match="no normalisation 'minmax'"):
-        night.read(normalise="minmax")  # type: ignore[arg-type]
+    robust = night.read(["C4"], normalise="robust")["C4"]
+    assert np.percentile(robust, (25, 50, 75)) @ [-1, 0, 1] == pytest.approx(1, abs=1e-4)
+    with pytest.raises(NightError, match="no normalisation 'z_causal'"):
+        night.read(normalise="z_causal")  # type: ignore[arg-type]
 
 
 def test_a_window_is_the_same_slice_of_the_night(tmp_path: Path) -> None:
@@ -145,11 +157,18 @@ def test_the_hypnogram_comes_back_with_its_clock(tmp_path: Path) -> None:
 
 
 def test_events_are_kept_and_counted_in_seconds_per_epoch(tmp_path: Path) -> None:
-    events = [(46.0, 28.0, "hypopnea"), (5.25, 10.0, "arousal"), (50.0, 4.0, "hypopnea")]
-    night = Night.open(make_night(tmp_path, stages=[2] * 4, events=events))
+    times = [(46.0, 28.0, "hypopnea"), (5.25, 10.0, "arousal"), (50.0, 4.0, "hypopnea")]
+    events = [Event(*time) for time in times]
+    as_read = [Event(*time, "what the file calls it") for time in times]
+    night = Night.open(make_night(tmp_path, stages=[2] * 4, events=as_read))
     assert night.events == sorted(events)
     assert night.sidecar["event_types"] == ["arousal", "hypopnea"]
     assert night.labels.tolist() == [[2] * 4, [10, 0, 0, 0], [0, 14, 14, 0]]
+
+
+def test_event_times_late_in_the_night_keep_their_fractions(tmp_path: Path) -> None:
+    events = [Event(np.float64(28801.253), 10.0625, "arousal")]
+    assert Night.open(make_night(tmp_path, events=events)).events == events
 
 
 def test_no_events_scored_differs_from_none_found(tmp_path: Path) -> None:
@@ -160,12 +179,22 @@ def test_no_events_scored_differs_from_none_found(tmp_path: Path) -> None:
     assert unknown.events == none.events == []
 
 
-def test_overlapping_events_count_once_and_a_touch_is_never_zero() -> None:
-    assert event_seconds([(0, 20, "x"), (10, 15, "x")], 2).tolist() == [25, 0]
-    assert event_seconds([(29.9, 0.2, "x")], 2).tolist() == [1, 1]
-    assert event_seconds([(-50, 400, "x")], 3).tolist() == [30, 30, 30]
-    assert event_seconds([(40, 10, "x")], 2, onset_s=15).tolist() == [5, 5]
-    assert event_seconds([(500, 10, "x")], 2).tolist() == [0, 0]
+@pytest.mark.parametrize(
+    ("events", "onset_s", "seconds"),
+    [
+        ([(0, 20), (10, 15)], 0, [25, 0]),
+        ([(29.9, 0.2)], 0, [1, 1]),
+        ([(-50, 400)], 0, [30, 30]),
+        ([(40, 10)], 15, [5, 5]),
+        ([(500, 10)], 0, [0, 0]),
+    ],
+)
+def test_overlapping_events_count_once_and_a_touch_is_never_zero(
+    events: list[tuple[float, float]], onset_s: float, seconds: list[int]
+) -> None:
+    hypnogram = Hypnogram(np.zeros(2, int), onset_s=onset_s)
+    scored = [Event(*times, "x") for times in events]
+    assert event_seconds(scored, hypnogram, ["x"]).tolist() == [seconds]
 
 
 def test_gaps_keep_the_clock_and_are_unscored(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from recordings.ingest import NightSignals, read_view
 from recordings.recording import RecordingError
 from recordings.signals import z_score_causal
 from recordings.views import VIEWS
+from tests.makers.edf_maker import write_edf
 from tests.makers.recordings import ArrayRecording
 
 LEADS = ("F3", "F4", "C3", "C4", "O1", "O2", "E1", "E2", "M1", "M2", "Chin1", "Chin2")
@@ -243,6 +244,22 @@ def test_any_ranked_derivation_can_be_read() -> None:
     recording = ArrayRecording({"EEG7": noise(60), "F3-M2": noise(60)})
     montage = Montage(ranked(recording, "eeg"))
     assert tuple(read_view(recording, VIEWS["bb100"], montage=montage).signals) == ("F3", "EEG")
+
+
+def test_a_file_is_read_in_the_units_of_the_view(tmp_path: Path) -> None:
+    t = np.arange(128 * 90) / 128
+    wave = np.sin(2 * np.pi * 2 * t)
+    signals = {"C4-M1": (40e-6 * wave, 128), "EKG": (0.8 * wave, 128), "Thorax": (3 * wave, 128)}
+    units = {"C4-M1": "V", "EKG": "mV", "Thorax": ""}
+    limits = {"C4-M1": (-5e-4, 5e-4), "EKG": (-5.0, 5.0), "Thorax": (-12.0, 12.0)}
+    file = write_edf(tmp_path / "night.edf", signals, unit=units, limits=limits)
+    recording = open_recording(file)
+    peaks = {
+        target: np.abs(signal).max()
+        for view in ("bb100", "cr")
+        for target, signal in read_view(recording, VIEWS[view]).signals.items()
+    }
+    assert peaks == pytest.approx({"C4": 40, "ECG": 0.8, "THX": 0.25}, rel=0.01)
 
 
 @pytest.mark.data("real")

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nights.events import Event, event_labels, event_seconds
 from nights.hypnogram import Hypnogram
 from recordings.recording import Channel, Recording, RecordingError
-from recordings.scoring import Event, event_labels, event_seconds, read_scoring
-from recordings.scoring_grid import Run, grid_of_runs, majority, replace_on, unwrap_clock
+from recordings.scoring import read_scoring
+from recordings.scoring.grid import Run, grid_of_runs, majority, replace_on, unwrap_clock
 
 H = 3600.0
 

@@ -18,7 +18,7 @@ from command_line import parse
 from nights.stages import N1, N2, N3, R, W
 from nights.stages import STAGES as NAMES
 from recordings.edf import EdfRecording
-from recordings.edf_writing import Signal, write_edfplus
+from recordings.edf.writing import Signal, write_edfplus
 from recordings.recording import SIMULATED, Annotation, RecordingError
 from recordings.simulate import SCORER, SimulatedNight, simulate_night
 from recordings.simulate.__main__ import Config, main

@@ -54,6 +54,10 @@ def test_the_next_recording_is_read_while_the_first_is_in_work() -> None:
             assert started[str(position + 1)].wait(timeout=5)
 
 
+def test_nothing_to_read_is_no_error() -> None:
+    assert list(read_ahead([], lambda source: source)) == []
+
+
 def test_an_error_belongs_to_its_own_night() -> None:
     sources = [Source(Path(f"{n}.edf"), str(n)) for n in range(3)]
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from nights.hypnogram import Hypnogram
 from nights.stages import EPOCH_S, FOUR_CLASSES, STAGES, UNSCORED
-from recordings.scoring_binary import parse_edf, spreadsheet_rows
-from recordings.scoring_source import Mark, Parsed, Source, Wanted
+from recordings.scoring.binary import parse_edf, spreadsheet_rows
+from recordings.scoring.source import Mark, Parsed, Source, Wanted
 
 JSON_FORMAT = "nightstack hypnogram 1"
 STAGE_TEXT = "Sleep stage "  # EDF+ standard texts: 'Sleep stage W' ...

@@ -131,21 +131,8 @@ def replace_on(hypnogram: Hypnogram, n_epochs: int) -> Hypnogram:
     Epochs keep their place on the clock: epochs before the hypnogram begins, and after it ends,
     are -1 (their hypnodensity is NaN).
     """
-    before = int(hypnogram.onset_s // hypnogram.epoch_s)
-    source = np.arange(n_epochs) - before
-    inside = (source >= 0) & (source < hypnogram.n_epochs)
-    stages = np.full(n_epochs, UNSCORED, dtype=np.int8)
-    stages[inside] = hypnogram.stages[source[inside]]
-    proba = None
-    if hypnogram.proba is not None:
-        proba = np.full((n_epochs, len(hypnogram.classes)), np.nan, dtype=np.float32)
-        proba[inside] = hypnogram.proba[source[inside]]
-    return hypnogram.with_stages(
-        stages,
-        proba=proba,
-        start=None if hypnogram.start is None else hypnogram.clock(-before),
-        onset_s=hypnogram.onset_s - before * hypnogram.epoch_s,
-    )
+    before = hypnogram.onset_s // hypnogram.epoch_s
+    return hypnogram.on_grid(hypnogram.onset_s - before * hypnogram.epoch_s, n_epochs)
 
 
 def page_windows(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nights.stages import lookup_stage, stage_map
-from recordings.scoring_source import Mark, Parsed, Source, Wanted, number
+from recordings.scoring.source import Mark, Parsed, Source, Wanted, number
 
 
 class _WfdbMark(NamedTuple):

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.stages import EPOCH_S, UNSCORED, lookup_stage, stage_map
-from recordings.scoring_events import Event, event_type
-from recordings.scoring_grid import (
+from recordings.scoring.events import event_type
+from recordings.scoring.grid import (
     DAY_S,
     MAX_SPAN_S,
     Run,
@@ -22,7 +23,7 @@ from recordings.scoring_grid import (
     replace_on,
     unwrap_clock,
 )
-from recordings.scoring_source import NO_DATE, Mark, Parsed, Source
+from recordings.scoring.source import NO_DATE, Mark, Parsed, Source
 
 SURPLUS_NOTED = 2  # epochs by which a list of codes may differ from the signal without a word
 SURPLUS_REFUSED = 0.1  # share of the signal; one MESA night has 1173 labels too many

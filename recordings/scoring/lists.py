@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from nights.stages import EPOCH_S, STAGE_MAPS, lookup_stage, stage_map
-from recordings.scoring_source import (
+from recordings.scoring.source import (
     NO_DATE,
     Kind,
     Mark,
@@ -24,7 +24,7 @@ from recordings.scoring_source import (
     is_date,
     number,
 )
-from recordings.scoring_tables import guess_map, read_table, read_times
+from recordings.scoring.tables import guess_map, read_table, read_times
 
 _DAY_EPOCHS = 2880
 _UCDDB_EVENTS = ("event_types", "event_start_sec", "event_duration_sec")  # lists split by ;

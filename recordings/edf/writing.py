@@ -37,8 +37,8 @@ def write_edfplus(
     annotations: Sequence[Annotation],
     *,
     start: datetime,
-    patient: str,
-    equipment: str,
+    patient: str = "",
+    equipment: str = "",
 ) -> None:
     """Write one EDF+C file, whole or not at all.
 
@@ -50,7 +50,7 @@ def write_edfplus(
         In the order of the file; values beyond the range of their unit are clipped. May be empty:
         then the file holds annotations alone.
     annotations : sequence of Annotation
-        Seconds from the first sample.
+        Seconds from the first sample; a duration below 0 is written as none.
     start : datetime
         Clock time of the first sample, in whole seconds.
     patient, equipment : str

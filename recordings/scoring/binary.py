@@ -19,10 +19,10 @@ import numpy as np
 
 from nights.stages import lookup_stage, stage_map
 from recordings.edf import EdfRecording
+from recordings.edf.tal import read_marks
 from recordings.recording import RecordingError
-from recordings.scoring_source import MAX_BYTES, Mark, Parsed, Source, Wanted, number
-from recordings.scoring_tables import guess_map
-from recordings.tal import read_marks
+from recordings.scoring.source import MAX_BYTES, Mark, Parsed, Source, Wanted, number
+from recordings.scoring.tables import guess_map
 
 _MAX_CODES = 14 * 86_400  # one a second for a fortnight
 _P2018_HZ = 200.0  # every recording of the 2018 challenge

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from nights.stages import STAGE_MAPS, StageMap, W, lookup_stage, stage_map
-from recordings.scoring_source import (
+from recordings.scoring.source import (
     Mark,
     Parsed,
     Source,

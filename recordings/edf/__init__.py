@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from recordings.edf_clock import Timeline, continuous, timeline
-from recordings.edf_header import Header, Signal, read_header
+from recordings.edf.clock import Timeline, continuous, timeline
+from recordings.edf.header import Header, Signal, read_header
+from recordings.edf.tal import Marks, read_marks
 from recordings.recording import Annotation, Channel, Recording, RecordingError
-from recordings.tal import Marks, read_marks
 from recordings.units import to_microvolt
 
 BLOCK_SAMPLES = 1 << 16  # 128 kB of int16 and 256 kB of float32 stay in the cache together

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from recordings.scoring_source import Mark, Parsed, Source, Wanted, number
+from recordings.scoring.source import Mark, Parsed, Source, Wanted, number
 
 
 def parse_profusion(source: Source, wanted: Wanted) -> Parsed | None:

@@ -16,12 +16,12 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from nights.events import Event
 from nights.stages import StageMap
 from recordings.recording import Recording
-from recordings.scoring_binary import parse_dod, parse_mat, parse_p2018, parse_saf, parse_xlsx
-from recordings.scoring_events import Event, event_labels, event_seconds
-from recordings.scoring_grid import page_windows
-from recordings.scoring_lists import (
+from recordings.scoring.binary import parse_dod, parse_mat, parse_p2018, parse_saf, parse_xlsx
+from recordings.scoring.grid import page_windows
+from recordings.scoring.lists import (
     parse_basictype,
     parse_dreams,
     parse_epoch_table,
@@ -32,25 +32,23 @@ from recordings.scoring_lists import (
     parse_wsc_allscore,
     parse_wsc_stg,
 )
-from recordings.scoring_own import (
+from recordings.scoring.own import (
     parse_edf_or_own,
     parse_own_bids,
     parse_own_json,
     parse_own_table,
     parse_own_text,
 )
-from recordings.scoring_place import Scoring, Signal, place
-from recordings.scoring_source import Parsed, Source, Wanted
-from recordings.scoring_tables import LAYOUTS, parse_layout, session_names
-from recordings.scoring_wfdb import parse_wfdb
-from recordings.scoring_xml import parse_nsrr, parse_profusion
+from recordings.scoring.place import Scoring, Signal, place
+from recordings.scoring.source import Parsed, Source, Wanted
+from recordings.scoring.tables import LAYOUTS, parse_layout, session_names
+from recordings.scoring.wfdb import parse_wfdb
+from recordings.scoring.xml import parse_nsrr, parse_profusion
 
 __all__ = [
     "FORMATS",
     "Event",
     "Scoring",
-    "event_labels",
-    "event_seconds",
     "page_windows",
     "read_scoring",
     "read_sessions",
