@@ -22,6 +22,8 @@ from recordings.scoring.source import Source, Wanted
 _FOLLOWING = ("EEG", "EOG")  # `conversion.completed` adds them from C4 and C3, E1 and E2
 _AT_MOST = 200  # recordings opened for the survey; a clinic's montages repeat
 _TRIED = 20  # recordings whose possible scorings are read
+_TEXTS = (".txt", ".csv", ".tsv", ".xml", ".xlsx")
+_USUAL = 10  # lines; a rarer text that is no stage may be a remark, and name a person
 _LISTED = 60  # labels that are written down
 # What is not a scoring, whatever it is called
 _NO_SCORING = (".py", ".json.gz", ".png", ".jpg", ".pdf", ".toml", ".md", ".zip", ".npy", ".npz")
@@ -38,6 +40,7 @@ class Survey:
     unreadable: dict[str, str] = field(default_factory=dict)
     scoring: str = ""
     scoring_format: str = ""
+    scoring_refused: str = ""  # why a file named like a recording is no scoring
     stage_maps: Counter[str] = field(default_factory=Counter)  # names in `STAGE_MAPS`: files
     stages: dict[str, str] = field(default_factory=dict)  # as written: W, N1, ..., ? or "no stage"
 
@@ -135,12 +138,17 @@ def _find_scoring(seen: Survey, opened: Sequence[Recording], files: Sequence[Pat
     fits: Counter[tuple[str, str]] = Counter()
     for recording in opened:
         for template in dict.fromkeys(_templates(seen, recording.path, possible)):
-            files_meant = scorings_of(seen.folder, recording.path, template)
-            found = _format_of(files_meant[0], recording) if len(files_meant) == 1 else ""
+            meant = scorings_of(seen.folder, recording.path, template)
+            if len(meant) != 1:
+                continue
+            found, refused = _format_of(meant[0], recording)
             if found:
                 fits[template, found] += 1
+            elif "{stem}" in template and meant[0].suffix.lower() in _TEXTS:
+                seen.scoring, seen.scoring_refused = template, refused
     if not fits:
         return
+    seen.scoring_refused = ""
     (seen.scoring, seen.scoring_format), _ = fits.most_common(1)[0]
     for recording in opened:
         for path in scorings_of(seen.folder, recording.path, seen.scoring):
@@ -173,12 +181,12 @@ def _named_alike(
         yield f"{where}/{before}{field_name}{after}"
 
 
-def _format_of(path: Path, recording: Recording) -> str:
-    """Return the format of a scoring that can be read and fits; empty if it is none."""
+def _format_of(path: Path, recording: Recording) -> tuple[str, str]:
+    """Return the format of a scoring that can be read and fits, else why it is none."""
     try:
-        return read_scoring(path, recording=recording).format
-    except (RecordingError, ValueError):
-        return ""
+        return read_scoring(path, recording=recording).format, ""
+    except ValueError as error:
+        return "", str(error)
 
 
 def _note_stages(seen: Survey, path: Path) -> None:
@@ -189,10 +197,13 @@ def _note_stages(seen: Survey, path: Path) -> None:
     if isinstance(parsed.stage_map, str):
         seen.stage_maps[parsed.stage_map] += 1
     codes = stage_map(parsed.stage_map)
-    for label in (*parsed.codes, *(mark.label for mark in parsed.marks if mark.kind != "event")):
+    labels = Counter(parsed.codes) + Counter(m.label for m in parsed.marks if m.kind != "event")
+    for label, n_lines in labels.items():
         code = lookup_stage(label, codes)
-        name = "no stage" if code is None else "?" if code == UNSCORED else STAGES[code]
-        seen.stages.setdefault(label, name)
+        if code is not None:
+            seen.stages[label] = "?" if code == UNSCORED else STAGES[code]
+        elif n_lines >= _USUAL:
+            seen.stages[label] = "no stage"
 
 
 def _stage_map(seen: Survey) -> str:
@@ -221,6 +232,8 @@ def _scoring_comment(seen: Survey) -> str:
     """Say how many recordings have the scoring file."""
     if not seen.scoring:
         return "none found; such as {folder}/{stem}_scoring.txt"
+    if seen.scoring_refused:
+        return f"not understood ({seen.scoring_refused}): name format and stages below"
     n_found = sum(bool(scorings_of(seen.folder, p, seen.scoring)) for p in seen.recordings)
     return f"{n_found} of {len(seen.recordings)} recordings have it"
 

@@ -136,7 +136,7 @@ def read_scoring(
         by more than 10 percent from the length of the recording.
     """
     source = Source(Path(path))
-    name, parsed = _parse(source, format, Wanted(column, session, code_s, rate_hz))
+    name, parsed = _parse(source, format, Wanted(column, session, code_s, rate_hz, stage_map))
     if stage_map is not None:
         parsed = replace(parsed, stage_map=stage_map)
     if recording is None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from nights.stages import EPOCH_S, STAGE_MAPS, lookup_stage, stage_map
+from nights.stages import EPOCH_S, StageMap, lookup_stage, stage_map
 from recordings.scoring.source import (
     NO_DATE,
     Kind,
@@ -38,7 +38,7 @@ def parse_index(source: Source, wanted: Wanted) -> Parsed | None:
     all fall on multiples of 30 lines has one code per second.
     """
     codes = [line.strip() for line in source.lines if not line.startswith("#")]
-    if not codes or not _all_stages(codes):
+    if not codes or not _all_stages(codes, wanted.stage_map):
         return None
     which = guess_map(codes)
     notes = [f"codes read by the stage map {which!r}, told from the codes alone"] * (
@@ -182,9 +182,9 @@ def parse_ucddb_epochs(source: Source, wanted: Wanted) -> Parsed | None:
     return Parsed((*stages, *events), stage_map="ucddb")
 
 
-def _all_stages(codes: Sequence[str]) -> bool:
-    """Return whether every line is a code or a word for a stage."""
-    words = stage_map(STAGE_MAPS["words_and_rk"])
+def _all_stages(codes: Sequence[str], own: str | StageMap | None) -> bool:
+    """Return whether every line is a code or a word for a stage, or listed in the caller's map."""
+    words = stage_map("words_and_rk") | stage_map(own or {})
     return all(
         re.fullmatch(r"-?\d(\.0+)?", code) or lookup_stage(code, words) is not None
         for code in set(codes)
