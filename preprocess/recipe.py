@@ -36,6 +36,9 @@ class Settings:
     out: Path = Path("data")  # parent of the night stores: <out>/<view>/<DATASET>/
     view: str = "psg9"  # one view or several in one read of the files: psg9,cr
     workers: int = 0  # processes, one night each; 0 works in this one
+    # over the machines of a Ray cluster instead: `auto`, its address, or `local`; --workers nights
+    # at once, 0 takes every processor (docs/cluster.md)
+    ray: str = ""
     dtype: Literal["float16", "float32"] = "float16"  # float32 keeps every bit, for parity
     as_published: bool = False  # read the channels the system of the view read, errors included
     include_bad: bool = False  # make also the nights known to be bad
@@ -48,6 +51,17 @@ class Settings:
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise ValueError(f"--workers {self.workers}: 0 or more is wanted")
+
+    @property
+    def spread(self) -> Spread:
+        """What spreads nights: over processes, or over a Ray cluster."""
+        if self.ray:
+            from preprocess import ray_workers
+
+            return partial(ray_workers.each, address=self.ray)
+        from preprocess.workers import each
+
+        return each
 
     def order(self) -> Order:
         """Return what is to be made of every night."""
@@ -91,9 +105,7 @@ def run_alone(dataset: Dataset) -> int:
 
 def run(dataset: Dataset, settings: Settings) -> int:
     """Make the nights, print what became of them, and return the exit status."""
-    from preprocess.workers import each
-
-    tally = make_nights(dataset, settings, spread=each)
+    tally = make_nights(dataset, settings, spread=settings.spread)
     sys.stdout.write(summary(dataset, settings, tally))
     return int(bool(tally.failures) and not settings.skip_errors)
 
