@@ -17,7 +17,7 @@ import re
 import ssl
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -124,7 +124,7 @@ def download(
     part = target.with_name(f"{target.name}{own}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        attempted(lambda: _attempt(file, part, progress))
+        attempted(lambda: _attempt(file, part, progress), PAUSES_S)
         part.replace(target)
     except (Interrupted, Unreachable, KeyboardInterrupt):
         if not (keep_part and file.resumable):
@@ -143,14 +143,14 @@ def download(
 
 
 def read(address: str) -> bytes:
-    """Return what lies at an address, such as a list of files; tries again as `download` does.
+    """Return what lies at an address, such as a list of files; tries a second time.
 
     Raises
     ------
     DownloadError
         As `download`.
     """
-    return attempted(lambda: _read(address))
+    return attempted(lambda: _read(address), PAUSES_S[:1])
 
 
 def size_of(address: str) -> int | None:
@@ -161,12 +161,12 @@ def size_of(address: str) -> int | None:
             _refuse_page(address, reply, b"")
             return _promised(reply)
 
-    return attempted(ask)
+    return attempted(ask, PAUSES_S[:1])
 
 
-def attempted(action: Callable[[], T]) -> T:
+def attempted(action: Callable[[], T], pauses_s: Sequence[float]) -> T:
     """Return the result of `action`, tried again after pauses when the network fails it."""
-    for pause in PAUSES_S:
+    for pause in pauses_s:
         try:
             return action()
         except (Interrupted, Unreachable):

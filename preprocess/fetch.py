@@ -30,6 +30,22 @@ if TYPE_CHECKING:
 THREADS = 4  # holders ask for few connections at once
 
 
+@dataclass(frozen=True)
+class Get:
+    """Get a data set from its holder, or say what to apply for and where."""
+
+    dataset: str  # name in `list`; NSRR data need your own token in the variable NSRR_TOKEN
+    raw: Path | None = None  # folder it belongs into [raw/<NAME>]
+    only: tuple[str, ...] = ()  # patterns of paths instead of all the recipe reads: 'edfs/shhs1/*'
+    verify: bool = False  # read the files that are there and fetch again what is not the source's
+    threads: int = THREADS  # files under way at once
+    dry_run: bool = False  # list files and bytes, fetch nothing
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threads <= 16:
+            raise ValueError(f"--threads {self.threads}: 1 to 16 are wanted; holders are not ours")
+
+
 @dataclass
 class Fetched:
     """What became of the files of a data set, and why some could not be had."""
@@ -42,6 +58,14 @@ class Fetched:
     def unproven(self) -> int:
         """How many files have no checksum at their source."""
         return sum(not file.checksum for file in self.files)
+
+
+def get_named(cfg: Get) -> int:
+    """Get a data set by the command line and return the exit status."""
+    from preprocess import find_dataset
+
+    wanted = {"only": cfg.only, "verify": cfg.verify, "dry_run": cfg.dry_run}
+    return get(find_dataset(cfg.dataset), cfg.raw, threads=cfg.threads, **wanted)
 
 
 def get(
