@@ -228,51 +228,51 @@ def claimed(root: Path, name: str) -> Iterator[None]:
         yield
 
 
-def _make(
-    night: RawNight,
-    spec: DatasetSpec,
-    order: Order,
-    view: View,
-    opened: Opened,
-) -> None:
+def _make(night: RawNight, spec: DatasetSpec, order: Order, view: View, opened: Opened) -> None:
+    """Make the night of one view, unless another run has made it meanwhile."""
+    root = order.root(view.name)
+    with claimed(root, f"{spec.name}/{night.night}"):
+        if not _is_there(night, spec, order, view.name):
+            _remove_temporaries(root / spec.name, night.night)
+            _write(night, spec, order, view, opened)
+
+
+def _write(night: RawNight, spec: DatasetSpec, order: Order, view: View, opened: Opened) -> None:
     """Read the signals of one view and write the night."""
     recording, scoring, events = opened
     montage = choose_channels(recording, night, spec, order, view)
     read = read_view(recording, view, montage=montage)
-    grid = grid_of(
-        recording, scoring.hypnogram if scoring else None, read.n_epochs, edge=spec.page_edge
-    )
-    off_s, on_s = night.lights_s
-    known = grid.hypnogram
-    hypnogram = replace(
-        known,
-        lights_off_s=known.lights_off_s if off_s is None else off_s,
-        lights_on_s=known.lights_on_s if on_s is None else on_s,
-    )
+    scored = scoring.hypnogram if scoring else None
+    grid = grid_of(recording, scored, read.n_epochs, edge=spec.page_edge)
+    hypnogram = _with_lights(grid.hypnogram, night.lights_s)
     facts = _facts(night, spec, order, recording, scoring, read)
     facts["other_scorings"] = _other_stages(night, spec, recording, hypnogram)
-    windows = {target: grid.cut(signal) for target, signal in read.signals.items()}
-    root = order.root(view.name)
-    with claimed(root, f"{spec.name}/{night.night}"):
-        if not order.force and _is_there(night, spec, order, view.name):
-            return  # another run was quicker
-        _remove_temporaries(root / spec.name, night.night)
-        write_night(
-            root,
-            spec.name,
-            night.night,
-            groups_of(windows),
-            hypnogram,
-            view={"name": view.name, "hash": view.hash},
-            person=f"{spec.prefix}-{night.person}",
-            group=f"{spec.prefix}-{night.family or night.person}",
-            events=events,
-            gaps=grid.gaps,
-            sources=night.files,
-            channels={record.target: record.to_json() for record in read.channels},
-            dtype=order.dtype,
-            sidecar=facts,
-        )
+    write_night(
+        order.root(view.name),
+        spec.name,
+        night.night,
+        groups_of({target: grid.cut(signal) for target, signal in read.signals.items()}),
+        hypnogram,
+        view={"name": view.name, "hash": view.hash},
+        person=f"{spec.prefix}-{night.person}",
+        group=f"{spec.prefix}-{night.family or night.person}",
+        events=events,
+        gaps=grid.gaps,
+        sources=night.files,
+        channels={record.target: record.to_json() for record in read.channels},
+        dtype=order.dtype,
+        sidecar=facts,
+    )
+
+
+def _with_lights(hypnogram: Hypnogram, lights_s: tuple[float | None, float | None]) -> Hypnogram:
+    """Return the hypnogram with lights off and on as a table tells them."""
+    off_s, on_s = lights_s
+    return replace(
+        hypnogram,
+        lights_off_s=hypnogram.lights_off_s if off_s is None else off_s,
+        lights_on_s=hypnogram.lights_on_s if on_s is None else on_s,
+    )
 
 
 def _facts(

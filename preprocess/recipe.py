@@ -4,11 +4,16 @@
     python main_preprocess.py run HMC --raw /raw/hmc --out data --view psg9,cr --workers 8
 
 Nights that are complete are left alone, so a run that was stopped is started again by the same
-command. Several runs may write to one store: each night is made by one of them.
+command. Several runs may write to one store: each night is made by one of them. On a cluster
+without Ray a job array does, each job its share of the nights::
+
+    #SBATCH --array=1-20 --cpus-per-task=1 --mem=2G
+    python main_preprocess.py run SHHS --raw /raw/shhs --out data --shard $SLURM_ARRAY_TASK_ID/20
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 # How nights are spread: `workers.each`, or the same over machines.
 Spread = Callable[..., "Iterator[tuple[RawNight, Result | WorkerLost]]"]
 
+_SHARD = re.compile(r"[1-9]\d*/[1-9]\d*")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -44,6 +51,7 @@ class Settings:
     include_bad: bool = False  # make also the nights known to be bad
     channel: tuple[str, ...] = ()  # channels named by hand for every night: C4=EEG2-A1
     only: tuple[str, ...] = ()  # these nights only
+    shard: str = ""  # a part of the nights, for job arrays: 3/20 is the third of twenty
     force: bool = False  # make nights again that are there
     skip_errors: bool = False  # exit status 0 although nights were refused
     dry_run: bool = False  # the first two nights only
@@ -51,6 +59,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise ValueError(f"--workers {self.workers}: 0 or more is wanted")
+        if self.shard and not _SHARD.fullmatch(self.shard):
+            raise ValueError(f"--shard {self.shard}: PART/PARTS is wanted, such as 3/20")
 
     @property
     def spread(self) -> Spread:
@@ -162,6 +172,9 @@ def chosen(dataset: Dataset, settings: Settings) -> tuple[list[RawNight], dict[s
     bad = {night.night: night.bad or dataset.spec.bad.get(night.night, "") for night in nights}
     left_out = {} if settings.include_bad else {name: why for name, why in bad.items() if why}
     kept = [night for night in nights if night.night not in left_out]
+    if settings.shard:
+        part, parts = map(int, settings.shard.split("/"))
+        kept = kept[part - 1 :: parts]
     return kept[: 2 if settings.dry_run else None], left_out
 
 

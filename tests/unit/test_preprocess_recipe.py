@@ -235,6 +235,18 @@ def test_as_published_nights_have_a_store_of_their_own(tmp_path) -> None:
     assert published.sidecar["as_published"]
 
 
+def test_shards_make_every_night_once(tmp_path) -> None:
+    raw = many_nights(5, 5).write(tmp_path / "raw")
+    settings = Settings(raw=raw, out=tmp_path / "data")
+    made = [
+        make_nights(HMC, replace(settings, shard=f"{k}/3"), spread=each).made for k in (1, 2, 3)
+    ]
+    assert made == [{"psg9": 2}, {"psg9": 2}, {"psg9": 1}]
+    assert len(list((tmp_path / "data/psg9/HMC").glob("*.json"))) == 5
+    with pytest.raises(ValueError, match="PART/PARTS"):
+        replace(settings, shard="0/3")
+
+
 def test_an_empty_folder_says_what_is_wanted(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"no night of HMC in it; wanted files: recordings/\*"):
         make_nights(HMC, Settings(raw=tmp_path, out=tmp_path), spread=each)
