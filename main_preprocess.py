@@ -1,6 +1,5 @@
 """Raw data sets become night stores.
 
-python main_preprocess.py list
 python main_preprocess.py get HMC --raw /raw/hmc
 python main_preprocess.py check HMC --raw /raw/hmc
 python main_preprocess.py run HMC --raw /raw/hmc --out data --view psg9,cr --workers 8
