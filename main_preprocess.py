@@ -1,9 +1,8 @@
 """Raw data sets become night stores.
 
-python main_preprocess.py list
+python main_preprocess.py get HMC --raw /raw/hmc
 python main_preprocess.py check HMC --raw /raw/hmc
 python main_preprocess.py run HMC --raw /raw/hmc --out data --view psg9,cr --workers 8
-python main_preprocess.py verify data/psg9
 python main_preprocess.py splits data/psg9 --name cv10 --folds 10
 python main_preprocess.py init my_folder        (one's own recordings: writes a description)
 """
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from command_line import run as run_command
+from preprocess import find_dataset
+from preprocess.fetch import Get, get_named
 from preprocess.recipe import Settings
 
 
@@ -92,7 +93,6 @@ def init_folder(cfg: Init) -> int:
 
 def check_dataset(cfg: Check) -> int:
     """Print what a run would do; 0 only if nothing would be refused."""
-    from preprocess import find_dataset
     from preprocess.check import check, report
 
     forecast = check(find_dataset(cfg.dataset), cfg)
@@ -102,7 +102,6 @@ def check_dataset(cfg: Check) -> int:
 
 def run_dataset(cfg: Run) -> int:
     """Make the nights; 0 only if every night succeeded."""
-    from preprocess import find_dataset
     from preprocess.recipe import run
 
     return run(find_dataset(cfg.dataset), cfg)
@@ -127,6 +126,7 @@ def make_splits(cfg: Splits) -> int:
 
 COMMANDS: dict[str, tuple[type, Callable[..., int]]] = {
     "list": (List, list_datasets),
+    "get": (Get, get_named),
     "init": (Init, init_folder),
     "check": (Check, check_dataset),
     "run": (Run, run_dataset),

@@ -23,7 +23,7 @@ from preprocess.conversion import (
 )
 from preprocess.dataset import Dataset, DatasetSpec, RawNight
 from preprocess.recipe import Settings, chosen
-from preprocess.workers import WorkerLost, each
+from preprocess.workers import WorkerLost
 from recordings.channels import Montage
 from recordings.recording import Recording, RecordingError
 from recordings.views import VIEWS, View
@@ -77,7 +77,7 @@ def check(dataset: Dataset, settings: Settings) -> Forecast:
     nights, left_out = chosen(dataset, settings)
     work = partial(look, spec=dataset.spec, order=settings.order())
     seen = []
-    for night, found in each(work, nights, settings.workers):
+    for night, found in settings.spread(work, nights, settings.workers):
         if isinstance(found, WorkerLost):
             found = Seen(night.night, night.person, refused=str(found))
         seen.append(found)

@@ -56,6 +56,9 @@ class Source:
         What the holder calls it: `hmc-sleep-staging/1.1`, a Zenodo record, `ds005555`, `shhs`.
     files : tuple of str
         Patterns below the data set's folder that the recipe reads; everything by default.
+    archives : mapping
+        {archive at the source: folder it is unpacked into}, where the holder packs the files: these
+        alone are fetched then. A lone top folder within an archive is left out.
     apply : str
         What to apply for, and where, when it is not open.
     """
@@ -65,6 +68,7 @@ class Source:
     licence: str = ""
     name: str = ""
     files: tuple[str, ...] = ("*",)
+    archives: Mapping[str, str] = field(default_factory=dict)
     apply: str = ""
 
 

@@ -43,6 +43,9 @@ class Settings:
     out: Path = Path("data")  # parent of the night stores: <out>/<view>/<DATASET>/
     view: str = "psg9"  # one view or several in one read of the files: psg9,cr
     workers: int = 0  # processes, one night each; 0 works in this one
+    # over the machines of a Ray cluster instead: `auto`, its address, or `local`; --workers nights
+    # at once, 0 takes every processor (docs/cluster.md)
+    ray: str = ""
     dtype: Literal["float16", "float32"] = "float16"  # float32 keeps every bit, for parity
     as_published: bool = False  # read the channels the system of the view read, errors included
     include_bad: bool = False  # make also the nights known to be bad
@@ -58,6 +61,17 @@ class Settings:
             raise ValueError(f"--workers {self.workers}: 0 or more is wanted")
         if self.shard and not _SHARD.fullmatch(self.shard):
             raise ValueError(f"--shard {self.shard}: PART/PARTS is wanted, such as 3/20")
+
+    @property
+    def spread(self) -> Spread:
+        """What spreads nights: over processes, or over a Ray cluster."""
+        if self.ray:
+            from preprocess import ray_workers
+
+            return partial(ray_workers.each, address=self.ray)
+        from preprocess.workers import each
+
+        return each
 
     def order(self) -> Order:
         """Return what is to be made of every night."""
@@ -101,9 +115,7 @@ def run_alone(dataset: Dataset) -> int:
 
 def run(dataset: Dataset, settings: Settings) -> int:
     """Make the nights, print what became of them, and return the exit status."""
-    from preprocess.workers import each
-
-    tally = make_nights(dataset, settings, spread=each)
+    tally = make_nights(dataset, settings, spread=settings.spread)
     sys.stdout.write(summary(dataset, settings, tally))
     return int(bool(tally.failures) and not settings.skip_errors)
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class WorkerLost(RuntimeError):
@@ -105,8 +105,8 @@ def _die_with_parent() -> None:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Let processes started in this block use one thread each: libraries read this at import."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ |= dict.fromkeys(_ONE_THREAD, "1")
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ |= dict.fromkeys(ONE_THREAD, "1")
     try:
         yield
     finally:
