@@ -76,11 +76,10 @@ def check(dataset: Dataset, settings: Settings) -> Forecast:
     """
     nights, left_out = chosen(dataset, settings)
     work = partial(look, spec=dataset.spec, order=settings.order())
-    seen = []
+    seen: list[Seen] = []
     for night, found in settings.spread(work, nights, settings.workers):
-        if isinstance(found, WorkerLost):
-            found = Seen(night.night, night.person, refused=str(found))
-        seen.append(found)
+        lost = isinstance(found, WorkerLost)
+        seen.append(Seen(night.night, night.person, refused=str(found)) if lost else found)
     return Forecast(dataset, tuple(sorted(seen, key=lambda one: one.night)), left_out)
 
 
