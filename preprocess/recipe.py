@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from command_line import run as run_command
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from preprocess.workers import WorkerLost
 
 # How nights are spread: `workers.each`, or the same over machines.
-Spread = Callable[..., "Iterator[tuple[RawNight, Result | WorkerLost]]"]
+Spread = Callable[..., Iterator[tuple[RawNight, Any]]]  # what the work returns, or a WorkerLost
 
 _SHARD = re.compile(r"[1-9]\d*/[1-9]\d*")
 
