@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from preprocess.workers import WorkerLost
 
 # How nights are spread: `workers.each`, or the same over machines.
-Spread = Callable[..., Iterator[tuple[RawNight, Any]]]  # what the work returns, or a WorkerLost
+Spread = Callable[..., "Iterator[tuple[RawNight, Any]]"]  # what the work returns, or a WorkerLost
 
 _SHARD = re.compile(r"[1-9]\d*/[1-9]\d*")
 
