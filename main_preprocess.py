@@ -68,7 +68,7 @@ class Splits:
     val_share: float = 0.1  # with --folds: share of the other persons that validate
     label: str = ""  # divide each value of this label in the same shares
     seed: int = 0  # same seed, same nights, same split
-    published: str = ""  # lists to take over: folder or address of train.txt, ..., or a JSON
+    published: str = ""  # wav2sleep, wav2sleep-census; or a folder, an address, a JSON of folds
     accept_leaks: bool = False  # keep persons on two sides of a published split, and name them
 
 

@@ -68,8 +68,9 @@ def find_dataset(name: str) -> Dataset:
 
         return described(Path(name))
     wanted = re.sub(r"[-_]", "", name).lower()
-    for known in names():
-        if known.replace("_", "") == wanted:
-            module = import_module(f"preprocess.{known}")
+    # The file of that name first: others are opened only for a store folder of another name (ABC)
+    for known in sorted(names(), key=lambda known: known.replace("_", "") != wanted):
+        module = import_module(f"preprocess.{known}")
+        if wanted in (known.replace("_", ""), module.SPEC.prefix):
             return Dataset(module.SPEC, module.recordings)
     raise ValueError(f"no data set {name!r}; there are {', '.join(names())}")

@@ -241,9 +241,8 @@ def _write(night: RawNight, spec: DatasetSpec, order: Order, view: View, opened:
     """Read the signals of one view and write the night."""
     recording, scoring, events = opened
     montage = choose_channels(recording, night, spec, order, view)
-    read = read_view(recording, view, montage=montage)
-    scored = scoring.hypnogram if scoring else None
-    grid = grid_of(recording, scored, read.n_epochs, edge=spec.page_edge)
+    read = read_view(recording, view, montage=montage, unfinished=True)
+    grid = grid_of(recording, scoring.hypnogram if scoring else None, edge=spec.page_edge)
     hypnogram = _with_lights(grid.hypnogram, night.lights_s)
     facts = _facts(night, spec, order, recording, scoring, read)
     facts["other_scorings"] = _other_stages(night, spec, recording, hypnogram)

@@ -25,6 +25,7 @@ Kind = Literal["physionet", "zenodo", "openneuro", "nsrr", "address", "applicati
 
 RESPIRATORY = ("obstructive_apnea", "central_apnea", "mixed_apnea", "hypopnea")
 EVENTS = EVENT_ROWS  # the respiratory ones, desaturation, arousal
+CAP_PHASES = ("cap_a1", "cap_a2", "cap_a3")  # of the cyclic alternating pattern
 
 # Whose published behaviour each view stands for; `as_published` of a data set goes by these names.
 SYSTEM_OF_VIEW = {
@@ -176,7 +177,7 @@ class DatasetSpec:
         for channels in self.all_channels:
             if unknown := sorted(set(channels) - set(TARGETS)):
                 raise ValueError(f"{self.name}: no channel {', '.join(unknown)}")
-        if unknown := sorted(set(self.events or ()) - set(EVENTS)):
+        if unknown := sorted(set(self.events or ()) - {*EVENTS, *CAP_PHASES}):
             raise ValueError(f"{self.name}: no events {', '.join(unknown)}")
         if unknown := sorted(set(self.as_published) - set(SYSTEM_OF_VIEW.values())):
             raise ValueError(f"{self.name}: no system {', '.join(unknown)}")

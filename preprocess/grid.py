@@ -48,18 +48,15 @@ class Grid:
         return np.lib.stride_tricks.sliding_window_view(flat, per_epoch)[first]
 
 
-def grid_of(
-    recording: Recording, hypnogram: Hypnogram | None, n_epochs: int, *, edge: Edge = "shift"
-) -> Grid:
-    """Return the epochs of a recording that holds `n_epochs` whole epochs from its first sample.
+def grid_of(recording: Recording, hypnogram: Hypnogram | None, *, edge: Edge = "shift") -> Grid:
+    """Return the epochs of a recording whose 30 s of signal lie within it.
 
     Parameters
     ----------
     recording : Recording
-        Its start and its gaps are asked for.
+        Its start, its length and its gaps are asked for.
     hypnogram : Hypnogram or None
         The scoring on its own grid; None when nobody scored.
-    n_epochs : int
     edge : {"shift", "drop"}
         What becomes of the windows of 20 s pages that reach beyond the recording.
 
@@ -68,8 +65,9 @@ def grid_of(
     RecordingError
         If no epoch of the scoring lies within the recording.
     """
-    recorded_s = n_epochs * EPOCH_S
+    recorded_s = recording.duration_s
     if hypnogram is None:
+        n_epochs = int(recorded_s / EPOCH_S + 1e-6)
         hypnogram = Hypnogram(np.full(n_epochs, -1, dtype=np.int8), start=recording.start)
     if hypnogram.epoch_s < EPOCH_S:
         onsets_s, kept = page_windows(hypnogram, recorded_s, edge=edge)

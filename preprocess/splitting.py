@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 from nights.ledger import read_manifest
 from nights.night import read_sidecar
@@ -19,10 +16,7 @@ from nights.splits import (
     leaks,
     write_split,
 )
-
-_PARTS = ("train", "val", "test")
-_OTHER_NAMES = {"eval": "val", "validation": "val", "dev": "val"}  # how published lists call them
-Lists = list[dict[str, list[str]]]
+from preprocess.published_splits import known_nights, read_published, shared_nights
 
 
 def make_split(
@@ -56,8 +50,8 @@ def make_split(
         Name of a label of the nights; each of its values is divided in the same shares.
     seed : int
     published : str
-        Lists to take over: a folder (or an address) of train.txt, val.txt, test.txt, or a JSON
-        file of folds. Nights that the store does not hold are left out and counted.
+        Lists to take over, as `read_published` takes them. Nights that the store does not hold
+        are left out and counted.
     accept_leaks : bool
         Keep persons on two sides of a published split, and name them in the file.
 
@@ -84,83 +78,6 @@ def make_split(
             split = draw_split(name, groups, _shares(shares), seed=seed, labels=labels)
     path = write_split(store, split)
     return f"{told}{_table(split, groups)}written to {path}\n"
-
-
-def read_published(where: str) -> Lists:
-    """Return the folds of published lists as {part: recordings}; plain lists are one fold.
-
-    Raises
-    ------
-    ValueError
-        If there are no lists there.
-    """
-    if where.startswith(("https://", "http://")):
-        texts = {part: _fetched(f"{where.rstrip('/')}/{part}.txt") for part in _PARTS}
-    elif Path(where).is_file():
-        return _json_folds(Path(where))
-    else:
-        files = (Path(where) / f"{part}.txt" for part in _PARTS)
-        texts = {f.stem: f.read_text(encoding="utf-8") if f.is_file() else "" for f in files}
-    lists = {str(part): _recordings(text) for part, text in texts.items() if text}
-    if not lists:
-        raise ValueError(f"{where}: no train.txt, val.txt or test.txt there")
-    return [lists]
-
-
-def known_nights(folds: Lists, groups: Mapping[str, str]) -> tuple[Lists, str]:
-    """Return the folds with names of nights in the store, and a line on those it does not hold.
-
-    Raises
-    ------
-    ValueError
-        If the store holds none of the recordings, or two data sets have one of the same name.
-    """
-    by_rec: dict[str, list[str]] = {}
-    for night in groups:
-        by_rec.setdefault(night.split("/", 1)[1], []).append(night)
-    listed = {rec for fold in folds for recs in fold.values() for rec in recs}
-    if twice := sorted(rec for rec in listed if len(by_rec.get(rec, ())) > 1):
-        raise ValueError(f"{twice[0]} is a night of several data sets: name one with --dataset")
-    missing = len(listed - set(by_rec))
-    if missing == len(listed):
-        raise ValueError(f"the store holds none of the {missing} recordings of the lists")
-    known = [
-        {part: [by_rec[rec][0] for rec in recs if rec in by_rec] for part, recs in fold.items()}
-        for fold in folds
-    ]
-    told = f"{missing} of {len(listed)} recordings of the lists are not in the store\n"
-    return known, told if missing else ""
-
-
-def _json_folds(path: Path) -> Lists:
-    """Read folds from JSON: parts of recordings, or of 1-based places in a list of `subjects`."""
-    read = json.loads(path.read_text(encoding="utf-8"))
-    names = {entry["index"]: entry["record"] for entry in read.get("subjects", ())}
-    return [
-        {
-            _OTHER_NAMES.get(part, part): [str(names.get(entry, entry)) for entry in entries]
-            for part, entries in fold.items()
-            if isinstance(entries, list)
-        }
-        for fold in read["folds"]
-    ]
-
-
-def _fetched(address: str) -> str:
-    """Return a published list; empty when there is none at this address."""
-    try:
-        with urlopen(address, timeout=30) as answer:  # an address the user named
-            return answer.read().decode("utf-8")
-    except HTTPError as error:
-        if error.code == 404:
-            return ""
-        raise
-
-
-def _recordings(text: str) -> list[str]:
-    """Return the recordings of a list: one a line, `#` starts a comment."""
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _shares(texts: Sequence[str]) -> dict[str, float]:
@@ -201,4 +118,6 @@ def _table(split: Split, groups: Mapping[str, str]) -> str:
             for part, nights in fold.items()
         )
         lines.append(f"fold {number}: {', '.join(parts)}\n")
-    return "".join(lines) + (leak_report(split, groups) if leaks(split, groups) else "")
+    if leaks(split, groups):
+        lines += [shared_nights(split, groups), leak_report(split, groups)]
+    return "".join(lines)

@@ -64,15 +64,16 @@ class Signals:
 
     def write(self, path: Path) -> None:
         """Write the recording as EDF, whatever the suffix of `path` is."""
-        rng = np.random.default_rng(len(path.name))
+        rng, n = np.random.default_rng(len(path.name)), self.epochs * 30
         pairs = list(self.rates.items()) if isinstance(self.rates, Mapping) else list(self.rates)
-        signals = [
-            (label, rng.normal(0, 30, round(self.epochs * 30 * Fraction(rate))), rate)
-            for label, rate in pairs
-        ]
         given = self.units if isinstance(self.units, Mapping) else {}
         usual = self.units if isinstance(self.units, str) else "uV"
         units = {label: given.get(label, usual) for label, _ in pairs}
+        sizes = {"mV": 0.03}  # 30 uV in whatever unit
+        signals = [
+            (label, rng.normal(0, sizes.get(units[label], 30), round(n * Fraction(rate))), rate)
+            for label, rate in pairs
+        ]
         write_edf(
             path,
             signals,

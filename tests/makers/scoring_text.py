@@ -128,17 +128,25 @@ def wsc_allscore(stages: str, start: datetime) -> str:
     return "\n".join(rows) + "\n"
 
 
-def cap_txt(stages: str, start: datetime, *, position: bool = True, separator: str = ":") -> str:
-    """Return a RemLogic export of the CAP database."""
+def cap_txt(
+    stages: str,
+    start: datetime,
+    *,
+    position: bool = True,
+    separator: str = ":",
+    duration: str = "Duration[s]",
+    events: Events = (),
+) -> str:
+    """Return a RemLogic export of the CAP database; an event repeats the stage it falls into."""
     names = {"W": "S0", "1": "S1", "2": "S2", "3": "S3", "4": "S4", "R": "REM", "?": "MT"}
-    head = ["Sleep Stage", "Position", "Time [hh:mm:ss]", "Event", "Duration[s]", "Location"]
-    rows = []
-    for onset_s, duration_s, letter in pages(stages):
+    marks = [(onset_s, length_s, f"SLEEP-{names[s]}") for onset_s, length_s, s in pages(stages)]
+    rows = [["Sleep Stage", "Position", "Time [hh:mm:ss]", "Event", duration, "Location"]]
+    for onset_s, duration_s, text in sorted([*marks, *events], key=lambda mark: mark[0]):
         at = clock(start, onset_s).replace(":", separator)
-        name = names[letter]
-        rows.append([name, "Supine", at, f"SLEEP-{name}", f"{duration_s:g}", "ROC-LOC"])
+        name = names[stages[int(onset_s // 30)]]
+        rows.append([name, "Supine", at, text, f"{duration_s:g}", "ROC-LOC"])
     kept = [k for k in range(6) if position or k != 1]
-    table = ["\t".join(row[k] for k in kept) for row in [head, *rows]]
+    table = ["\t".join(row[k] for k in kept) for row in rows]
     return "\n".join(["RemLogic Event Export", "", *table]) + "\n"
 
 
