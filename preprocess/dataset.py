@@ -46,14 +46,15 @@ class Source:
     Parameters
     ----------
     kind : str
-        `physionet`, `zenodo`, `openneuro`, `nsrr`, `address` (plain files below `page`),
+        `physionet`, `zenodo`, `openneuro`, `nsrr`, `address` (plain files below `name`),
         `application` (ask the holder) or `private` (not given away; an example of the form).
     page : str
         Address a person reads.
     licence : str
         As the holder states it; "" where the holder states none.
     name : str
-        What the holder calls it: `hmc-sleep-staging/1.1`, a Zenodo record, `ds005555`, `shhs`.
+        What the holder calls it: `hmc-sleep-staging/1.1`, a Zenodo record, `ds005555`, `shhs`, or
+        the address below which the files lie.
     files : tuple of str
         Patterns below the data set's folder that the recipe reads; everything by default.
     archives : mapping

@@ -34,6 +34,7 @@ SPEC = DatasetSpec(
         page="https://zenodo.org/records/15900394",
         name="15900394",
         files=("*.h5",),
+        archives={"dodh.zip": "."},
     ),
     n_nights=25,
     n_persons=25,

@@ -19,6 +19,7 @@ SPEC = DatasetSpec(
         page="https://zenodo.org/records/15900394",
         name="15900394",
         files=("*.h5",),
+        archives={"dodo.zip": "."},
     ),
     n_nights=55,
     n_persons=55,

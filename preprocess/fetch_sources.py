@@ -134,7 +134,7 @@ def _addresses(source: Source) -> Iterator[RemoteFile]:
     """Yield the files that the facts name; what no pattern names cannot be listed."""
     for path in (*source.archives, *source.files):
         if not _WILD.search(path):
-            yield RemoteFile(path, f"{source.page.rstrip('/')}/{quote(path)}")
+            yield RemoteFile(path, f"{source.name.rstrip('/')}/{quote(path)}")
 
 
 def _leads_to(folder: str, patterns: Sequence[str]) -> bool:

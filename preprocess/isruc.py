@@ -26,13 +26,22 @@ from preprocess.dataset import (
 )
 from preprocess.recipe import run_alone
 
+# One RAR per person
+ARCHIVES = {
+    f"subgroup{roman}/{person}.rar": f"Subgroup_{group}/{person}"
+    for group, roman, n_persons in ((1, "I", 100), (2, "II", 8), (3, "III", 10))
+    for person in range(1, n_persons + 1)
+}
+
 SPEC = DatasetSpec(
     name="ISRUC",
     title="ISRUC-Sleep (subgroup I patients, II patients with two nights each, III healthy)",
     source=Source(
         "address",
         page="https://sleeptight.isr.uc.pt/",
+        name="https://dataset.isr.uc.pt/ISRUC_Sleep",
         files=("Subgroup_*/*",),
+        archives=ARCHIVES,
     ),
     n_nights=126,
     n_persons=118,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
 import shutil
 import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
+import main_preprocess
+import preprocess
 from preprocess import archives, download, fetch, fetch_sources
 from preprocess.dataset import Dataset, DatasetSpec, Source
-from preprocess.download import DownloadError, Interrupted, RemoteFile, SourceError
+from preprocess.download import DownloadError, RemoteFile, SourceError
 from preprocess.fetch import get
 from tests.makers.bad_server import PAGE, BadServer, bad_server
 
@@ -100,206 +102,6 @@ def files_below(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
     paths = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-
-
-def remote(server: BadServer, content: bytes = DATA, **facts) -> RemoteFile:
-    """A file at the server, with length and checksum."""
-    server.files["/night.edf"] = content
-    md5 = f"md5:{hashlib.md5(content).hexdigest()}"
-    known = {"size": len(content), "checksum": md5, **facts}
-    return RemoteFile("night.edf", f"{server.address}/night.edf", **known)
-
-
-# ---- one file ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("fault", ["fine", "redirect", "no_range"])
-def test_a_file_arrives_whole_and_nothing_lies_beside_it(
-    server: BadServer, tmp_path: Path, fault: str
-) -> None:
-    server.faults["/night.edf"] = [fault]
-    told: list[int] = []
-    download.download(remote(server), tmp_path / "a/b.edf", progress=told.append)
-    assert files_below(tmp_path) == {"a/b.edf": DATA}
-    assert told[-1] == len(DATA)
-
-
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        ("page", "answers with a web page, not with a file"),
-        ("disguised", "has 55 bytes, the published file 10240"),
-        ("login", "answers with a web page"),
-        ("damaged", "another or a damaged file"),
-        ("longer", "has 10241 bytes, the published file 10240"),
-        ("endless", "has 10244 bytes, the published file 10240"),
-        ("401", "answers 401"),
-        ("403", "answers 403"),
-        ("404", "answers 404"),
-    ],
-)
-def test_what_is_not_the_file_leaves_nothing(
-    server: BadServer, tmp_path: Path, fault: str, said: str
-) -> None:
-    server.faults["/night.edf"] = [fault]
-    with pytest.raises(DownloadError, match=said) as caught:
-        download.download(remote(server), tmp_path / "b.edf")
-    assert files_below(tmp_path) == {}
-    assert "\n" not in str(caught.value)
-    assert len(server.asked) <= 2  # such things do not pass: nobody asks again
-
-
-def test_a_disguised_page_is_refused_where_the_source_tells_no_length(
-    server: BadServer, tmp_path: Path
-) -> None:
-    server.faults["/night.edf"] = ["disguised"]
-    with pytest.raises(DownloadError, match="answers with a web page"):
-        download.download(remote(server, size=None, checksum=""), tmp_path / "b.edf")
-    assert files_below(tmp_path) == {}
-
-
-def test_what_was_there_is_kept_when_the_new_file_is_wrong(
-    server: BadServer, tmp_path: Path
-) -> None:
-    (tmp_path / "b.edf").write_bytes(b"older")
-    server.faults["/night.edf"] = ["damaged"]
-    with pytest.raises(DownloadError):
-        download.download(remote(server), tmp_path / "b.edf")
-    assert files_below(tmp_path) == {"b.edf": b"older"}
-
-
-def test_a_cut_transfer_goes_on_where_it_stopped(server: BadServer, tmp_path: Path) -> None:
-    server.faults["/night.edf"] = ["cut", "cut", "503", "fine"]
-    download.download(remote(server), tmp_path / "b.edf")
-    assert files_below(tmp_path) == {"b.edf": DATA}
-    assert [one.range for one in server.asked] == ["", "bytes=5120-", *["bytes=7680-"] * 2]
-
-
-def test_a_transfer_that_stays_cut_leaves_a_part_for_the_next_call(
-    server: BadServer, tmp_path: Path
-) -> None:
-    server.faults["/night.edf"] = ["cut"]
-    file = remote(server)
-    with pytest.raises(Interrupted, match="broke off after 9600 of 10240 bytes; try again"):
-        download.download(file, tmp_path / "b.edf")
-    assert files_below(tmp_path) == {"b.edf.part": DATA[:9600]}
-    server.faults["/night.edf"] = ["fine"]
-    download.download(file, tmp_path / "b.edf")
-    assert server.asked[-1].range == "bytes=9600-"
-    assert files_below(tmp_path) == {"b.edf": DATA}
-
-
-def test_a_part_that_nothing_could_judge_is_not_kept(server: BadServer, tmp_path: Path) -> None:
-    server.faults["/night.edf"] = ["cut"]
-    with pytest.raises(Interrupted):
-        download.download(remote(server, checksum=""), tmp_path / "b.edf")
-    with pytest.raises(Interrupted):
-        download.download(remote(server), tmp_path / "b.edf", keep_part=False)
-    assert files_below(tmp_path) == {}
-
-
-@pytest.mark.parametrize("older", [b"other bytes", DATA[:-1] + b"x", DATA + b"too long", b""])
-def test_a_part_of_another_file_is_thrown_away(
-    server: BadServer, tmp_path: Path, older: bytes
-) -> None:
-    (tmp_path / "b.edf.part").write_bytes(older)
-    download.download(remote(server), tmp_path / "b.edf")
-    assert files_below(tmp_path) == {"b.edf": DATA}
-
-
-def test_a_server_without_ranges_sends_the_whole_again(server: BadServer, tmp_path: Path) -> None:
-    (tmp_path / "b.edf.part").write_bytes(DATA[:100])
-    server.faults["/night.edf"] = ["no_range"]
-    download.download(remote(server), tmp_path / "b.edf")
-    assert files_below(tmp_path) == {"b.edf": DATA}
-
-
-def test_another_range_than_asked_for_is_refused(server: BadServer, tmp_path: Path) -> None:
-    (tmp_path / "b.edf.part").write_bytes(DATA[:100])
-    server.faults["/night.edf"] = ["other_range"]
-    with pytest.raises(DownloadError, match="answers with bytes 0-10239/10240, not with"):
-        download.download(remote(server), tmp_path / "b.edf")
-    assert files_below(tmp_path) == {}
-
-
-@pytest.mark.parametrize(
-    ("fault", "said"), [("silent", r"timed out"), ("trickle", r"sent \d+ bytes in 0.1 s")]
-)
-def test_a_silent_or_trickling_server_is_given_up(
-    server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, said: str
-) -> None:
-    monkeypatch.setattr(download, "TIMEOUT_S", 0.1)
-    monkeypatch.setattr(download, "PAUSES_S", ())
-    server.faults["/night.edf"] = [fault]
-    with pytest.raises(Interrupted, match=said):
-        download.download(remote(server), tmp_path / "b.edf")
-
-
-def test_no_connection_is_one_sentence(server: BadServer, tmp_path: Path) -> None:
-    file = RemoteFile("a", "http://127.0.0.1:9/a", 3, "md5:0")
-    with pytest.raises(SourceError, match=r"127.0.0.1:9/a cannot be read \(.*refused"):
-        download.download(file, tmp_path / "a")
-    assert files_below(tmp_path) == {}
-
-
-class FullDisk(io.BytesIO):
-    """A file on a disk with room for 5,000 bytes."""
-
-    def write(self, piece) -> int:
-        if self.tell() + len(piece) > 5000:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return super().write(piece)
-
-
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(
-    server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = Path.open
-
-    def opened(path: Path, mode: str = "r", *args, **kwargs):
-        return FullDisk() if mode in ("wb", "ab") else real(path, mode, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "open", opened)
-    with pytest.raises(SourceError, match="is full: free some space, the same command goes on"):
-        download.download(remote(server), tmp_path / "b.edf")
-    assert files_below(tmp_path) == {}
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_a_real_full_disk_leaves_nothing_and_the_run_goes_on_after(
-    server: BadServer, small_disk: Path
-) -> None:
-    toy = physionet(server, n_files=5)
-    (small_disk / "ballast").write_bytes(bytes(40_000))
-    with pytest.raises(SourceError, match="are to come, .* are free on its disk"):
-        get(toy, small_disk / "raw")
-    with pytest.raises(SourceError, match="is full"):
-        download.download(remote(server, DATA * 5, size=None), small_disk / "b.edf")
-    assert files_below(small_disk).keys() == {"ballast"}
-    (small_disk / "ballast").write_bytes(b"")
-    server.files["/files/toy/1.0/nights/SN4%20PSG.edf"] = DATA + b"\4"
-    assert get(toy, small_disk / "raw", only=("nights/SN[0-2]*",)) == 0
-    assert len(files_below(small_disk / "raw")) == 3
-
-
-@pytest.mark.parametrize("path", ["../a", "/etc/passwd", "a/../../b", "a\nb", "", "a\\b"])
-def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
-    with pytest.raises(DownloadError, match="no name for a file here"):
-        RemoteFile(path, "https://holder.org")
-
-
-# ---- a data set ----------------------------------------------------------------------------------
 
 
 def test_physionet_files_of_the_recipe_arrive_checked(
@@ -412,7 +214,7 @@ def test_files_at_plain_addresses_are_measured_and_named_unproven(
     server.files |= {"/toy/I/1.rar": packed, "/toy/I/2.rar": packed}
     source = Source(
         "address",
-        page=f"{server.address}/toy/",
+        name=f"{server.address}/toy/",
         archives={"I/1.rar": "Group_1/1", "I/2.rar": "Group_1/2"},
     )
     toy = Dataset(DatasetSpec("TOY", "Toy", source, channels={}), lambda raw: iter(()))
@@ -425,7 +227,7 @@ def test_an_archive_nothing_can_unpack_is_kept_and_goes_on_later(
     server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     server.files["/toy/1.rar"] = b"Rar!" + DATA
-    source = Source("address", page=f"{server.address}/toy", archives={"1.rar": "one"})
+    source = Source("address", name=f"{server.address}/toy", archives={"1.rar": "one"})
     toy = Dataset(DatasetSpec("TOY", "Toy", source, channels={}), lambda raw: iter(()))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert get(toy, tmp_path / "raw") == 1
@@ -485,6 +287,46 @@ def test_what_is_not_given_away_says_what_to_apply_for(
     assert "https://holder.org/toy" in printed
     assert get(dataset("private", ""), tmp_path) == 1
     assert "not given away" in capsys.readouterr().out
+
+
+def test_every_data_set_can_be_got_or_says_what_to_apply_for() -> None:
+    for name in preprocess.names():
+        source = preprocess.find_dataset(name).spec.source
+        if source.kind == "private":
+            continue
+        assert source.page.startswith("https://"), name
+        assert source.apply if source.kind in ("application", "nsrr") else source.name, name
+        assert source.name if source.kind != "application" else source.apply, name
+        packed = any(pattern.endswith((".zip", ".rar")) for pattern in source.archives)
+        assert packed or source.kind not in ("zenodo", "address"), name
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_real_full_disk_leaves_nothing_and_the_run_goes_on_after(
+    server: BadServer, small_disk: Path
+) -> None:
+    toy = physionet(server, n_files=5)
+    (small_disk / "ballast").write_bytes(bytes(40_000))
+    with pytest.raises(SourceError, match="are to come, .* are free on its disk"):
+        get(toy, small_disk / "raw")
+    server.files["/b.edf"] = DATA * 5
+    with pytest.raises(SourceError, match="is full"):
+        download.download(RemoteFile("b.edf", f"{server.address}/b.edf"), small_disk / "b.edf")
+    assert files_below(small_disk).keys() == {"ballast"}
+    (small_disk / "ballast").write_bytes(b"")
+    assert get(toy, small_disk / "raw", only=("nights/SN[0-2]*",)) == 0
+    assert len(files_below(small_disk / "raw")) == 3
 
 
 # ---- the token -----------------------------------------------------------------------------------
@@ -592,3 +434,27 @@ def test_an_interrupted_get_stops_its_threads_and_goes_on_later(
     assert get(toy, tmp_path) == 0
     assert f"bytes={begun}-" in {one.range for one in server.asked}
     assert len(files_below(tmp_path)) == 5
+
+
+def test_the_command_tells_by_its_status(
+    server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["main_preprocess.py"])
+    physionet(server, n_files=2)
+    toy = {
+        path.replace("/toy/1.0", "/hmc-sleep-staging/1.1"): c for path, c in server.files.items()
+    }
+    toy = {path.replace("/nights/", "/recordings/"): content for path, content in toy.items()}
+    sums = "/files/hmc-sleep-staging/1.1/SHA256SUMS.txt"
+    server.files = toy | {sums: toy[sums].replace(b" nights/", b" recordings/")}
+    command = ["get", "hmc", "--raw", str(tmp_path)]
+    assert main_preprocess.main(command) == 0
+    (tmp_path / "recordings/SN1 PSG.edf").unlink()
+    server.faults["/files/hmc-sleep-staging/1.1/recordings/SN1%20PSG.edf"] = ["404"]
+    assert main_preprocess.main(command) == 1
+    server.faults[sums] = ["page"]
+    capsys.readouterr()
+    assert main_preprocess.main(command) == 2
+    told = capsys.readouterr().err
+    assert "web page" in told
+    assert told.count("\n") == 1
