@@ -197,10 +197,23 @@ def completed(candidates: Channels, *, as_recorded: bool = False) -> Channels:
 
 
 def read_stages(night: RawNight, spec: DatasetSpec, recording: Recording) -> Scoring | None:
-    """Read the scoring of a night on the clock of its recording; None where nobody scored."""
+    """Read the scoring of a night on the clock of its recording; None where nobody scored.
+
+    Raises
+    ------
+    RecordingError
+        Also if it scores no epoch: a wrong stage map must not pass for a night nobody scored.
+    """
     if night.scoring is None:
         return None
-    return _read(night.scoring, night, spec, recording)
+    scoring = _read(night.scoring, night, spec, recording)
+    if not scoring.hypnogram.scored.any():
+        known = (night.scoring_format or spec.scoring).stage_map
+        named = f"the stage map {known!r}" if isinstance(known, str) else "its stage map"
+        raise RecordingError(
+            f"{night.scoring.name}: no epoch is scored by {named}; is it the right one?"
+        )
+    return scoring
 
 
 def read_events(

@@ -11,7 +11,7 @@ import pytest
 
 from nights.night import Night
 from preprocess.conversion import Order, choose_channels, completed, convert
-from preprocess.dataset import DatasetSpec, RawNight, Source, find, read_rows
+from preprocess.dataset import DatasetSpec, RawNight, ScoringFormat, Source, find, read_rows
 from recordings.views import VIEWS
 from tests.makers.raw_folders import START, RawFolder, Signals
 from tests.makers.recordings import ArrayRecording
@@ -59,6 +59,11 @@ def refusal(night: RawNight, out: Path, spec: DatasetSpec = SPEC) -> str:
 def test_persons_of_different_data_sets_never_share_a_name(night, tmp_path) -> None:
     known = made(replace(night, family="f9"), tmp_path).sidecar
     assert (known["person"], known["group"]) == ("ds1-p1", "ds1-f9")
+
+
+def test_a_stage_map_that_knows_no_label_is_no_night_without_stages(night, tmp_path) -> None:
+    spec = replace(SPEC, scoring=ScoringFormat(stage_map={"awake": 0}))
+    assert "no epoch is scored by its stage map" in refusal(night, tmp_path, spec)
 
 
 def test_all_facts_of_a_night_stay_with_it(raw, night, tmp_path) -> None:
