@@ -33,6 +33,7 @@ from recordings.formats import open_recording
 from recordings.ingest import NightSignals, read_view
 from recordings.recording import Recording, RecordingError
 from recordings.scoring import Scoring, read_scoring
+from recordings.scoring import read_events as scored_events
 from recordings.views import VIEWS, View
 
 Done = TypeVar("Done")
@@ -225,7 +226,7 @@ def read_events(
     found = scoring.events if scoring else ()
     if night.events is not None and night.events != night.scoring:
         unsure = (night.scoring_format or spec.scoring).unsure
-        found = read_scoring(night.events, recording=recording, unsure=unsure).events
+        found = scored_events(night.events, recording=recording, unsure=unsure)
     return [event for event in found if event.type in spec.events]
 
 
@@ -357,7 +358,11 @@ def _right_twin(recording: Recording, choice: Choice, twins: Mapping[str, str]) 
         same = [c.position for c in recording.channels if c.label == label and not c.dead]
         return min(same, key=lambda at: min(abs(at - there) for there in neighbours))
 
-    return replace(choice, plus=moved(choice.plus), minus=moved(choice.minus))
+    plus, minus = moved(choice.plus), moved(choice.minus)
+    if (plus, minus) == (choice.plus, choice.minus):
+        return choice
+    places = " - ".join(f"#{place}" for place in (plus, minus) if place is not None)
+    return replace(choice, plus=plus, minus=minus, how=f"{choice.how} at {places}")
 
 
 def _remove_temporaries(folder: Path, night: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +15,15 @@ import pytest
 import wfdb
 
 from recordings.recording import RecordingError
-from recordings.scoring import FORMATS, Event, page_windows, read_scoring, read_sessions
+from recordings.scoring import (
+    FORMATS,
+    Event,
+    page_windows,
+    read_events,
+    read_scoring,
+    read_sessions,
+)
+from tests.makers.recordings import ArrayRecording
 
 PROFUSION = """<CMPStudyConfig>
   <EpochLength>30</EpochLength>
@@ -105,6 +114,18 @@ def test_nsrr_runs_are_placed_by_their_start_on_the_declared_recording(tmp_path)
     assert set(stages[43:]) == {-1}
     assert scoring.events == (Event(1300.2, 21.0, "hypopnea", "Hypopnea|Hypopnea"),)
     assert scoring.hypnogram.start == datetime(1985, 1, 1, 22, 15)
+
+
+def test_events_of_a_file_without_stages_are_read_on_the_clock(tmp_path):
+    without = re.sub(r"<ScoredEvent><EventType>Stages.*?</ScoredEvent>", "", NSRR, flags=re.DOTALL)
+    path = tmp_path / "events.xml"
+    path.write_text(without)
+    recording = ArrayRecording({"C4": np.zeros(960 * 30, np.float32)}, 1)
+    assert read_events(path, recording=recording) == (
+        Event(1300.2, 21.0, "hypopnea", "Hypopnea|Hypopnea"),
+    )
+    with pytest.raises(RecordingError, match="holds no sleep stage"):
+        read_scoring(path, recording=recording)
 
 
 def test_nsrr_missing_run_leaves_a_gap_and_shifts_nothing(tmp_path):
