@@ -64,8 +64,14 @@ def get_named(cfg: Get) -> int:
     """Get a data set by the command line and return the exit status."""
     from preprocess import find_dataset
 
-    wanted = {"only": cfg.only, "verify": cfg.verify, "dry_run": cfg.dry_run}
-    return get(find_dataset(cfg.dataset), cfg.raw, threads=cfg.threads, **wanted)
+    return get(
+        find_dataset(cfg.dataset),
+        cfg.raw,
+        only=cfg.only,
+        dry_run=cfg.dry_run,
+        verify=cfg.verify,
+        threads=cfg.threads,
+    )
 
 
 def get(
