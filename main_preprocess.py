@@ -82,7 +82,7 @@ def list_datasets(cfg: List) -> int:
 
 def init_folder(cfg: Init) -> int:
     """Write a description and say what to do next."""
-    from preprocess.folder_survey import survey, write_description
+    from preprocess.custom.survey import survey, write_description
 
     out = cfg.out or cfg.folder / "dataset.toml"
     write_description(survey(cfg.folder), out)

@@ -49,7 +49,7 @@ def night_of(path: str, channels: dict) -> tuple:
 
 def ours(path: str, view: str, channels: dict) -> None:
     """Make one stored night."""
-    from preprocess.conversion import Order, convert
+    from preprocess.recipe.conversion import Order, convert
 
     night, spec = night_of(path, channels)
     order = Order(Path(path).parent / "data", (view,), force=True)
@@ -102,9 +102,9 @@ def compare(title: str, mine: Timing, theirs: Timing, limit: Timing, goal: float
 
 def scaling(folder: Path, path: Path) -> str:
     """Return hours of recording per second of the clock over 1, 2 and 4 processes."""
-    from preprocess.conversion import Order, convert
     from preprocess.dataset import RawNight
-    from preprocess.workers import each
+    from preprocess.recipe.conversion import Order, convert
+    from preprocess.recipe.workers import each
 
     one, spec = night_of(str(path), {target: [pair] for target, pair in PAIRS.items()})
     nights = [RawNight(f"n{k}", f"n{k}", one.signals, one.scoring) for k in range(8)]

@@ -1,7 +1,7 @@
 """Published weights by name: fetched once, checked, converted once to safetensors, loaded.
 
-`weights/manifest.json` holds the facts. `preprocess.download` reads `https:` and `file:` addresses
-alike, so mirrors and copies carried by hand take the same way through the same checks.
+`weights/manifest.json` holds the facts. `preprocess.fetch.transfer` reads `https:` and `file:`
+addresses alike, so mirrors and copies carried by hand take the same way through the same checks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from torch import nn
 
 from engine.checkpoint import load_weights, read_foreign, save_weights
 from models import published
-from preprocess.download import DownloadError, RemoteFile, Unreachable, check, download, hexdigest
+from preprocess.fetch.transfer import (
+    DownloadError,
+    RemoteFile,
+    Unreachable,
+    check,
+    download,
+    hexdigest,
+)
 
 FOLDER = Path(__file__).resolve().parents[1] / "weights"
 

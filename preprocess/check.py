@@ -1,7 +1,7 @@
 """What a run would make and refuse, from headers and scorings alone: seconds a night, no signal.
 
-The same decisions as in a run (`preprocess/conversion.py`): which channels are taken, whether the
-scoring fits the recording, which nights are known to be bad.
+The decisions are those of a run (`preprocess/recipe/conversion.py`): which channels are taken,
+whether the scoring fits the recording, which nights are known to be bad.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from functools import partial
 import numpy as np
 
 from nights.stages import EPOCH_S, STAGES
-from preprocess.conversion import (
+from preprocess.dataset import Dataset, DatasetSpec, RawNight
+from preprocess.recipe import Settings, chosen
+from preprocess.recipe.conversion import (
     DTYPE_BYTES,
     Order,
     choose_channels,
     describe_error,
     open_night,
 )
-from preprocess.dataset import Dataset, DatasetSpec, RawNight
-from preprocess.recipe import Settings, chosen
-from preprocess.workers import WorkerLost
+from preprocess.recipe.workers import WorkerLost
 from recordings.channels import Montage
 from recordings.recording import Recording, RecordingError
 from recordings.views import VIEWS, View

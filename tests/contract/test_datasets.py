@@ -11,10 +11,10 @@ import pytest
 
 import preprocess
 from nights.night import Night
-from preprocess.conversion import completed
 from preprocess.dataset import Counts, Dataset
 from preprocess.recipe import Settings, make_nights
-from preprocess.workers import each
+from preprocess.recipe.conversion import completed
+from preprocess.recipe.workers import each
 from recordings.channels import Candidate, resolve
 from tests.makers.raw_folders import Night as Wanted
 from tests.makers.raw_folders import RawFolder, folders

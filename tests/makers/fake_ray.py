@@ -1,4 +1,4 @@
-"""A stand-in for Ray with the few calls `preprocess.ray_workers` makes; works in this process.
+"""A stand-in for Ray with the few calls that a run over a cluster makes; works in this process.
 
 Work that raises `Killed` stands for a worker that dies.
 """

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import models
-import preprocess.download
+import preprocess.fetch.transfer
 from engine import weights
 from engine.checkpoint import save_weights
 from engine.weights import WeightError
@@ -44,7 +44,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = [row, {**row, "address": "", **hand}, {**row, **tree, "size": None}]
     (folder / "manifest.json").write_text(json.dumps(rows))
     monkeypatch.setattr(weights, "FOLDER", folder)
-    monkeypatch.setattr(preprocess.download, "PAUSES_S", ())
+    monkeypatch.setattr(preprocess.fetch.transfer, "PAUSES_S", ())
     monkeypatch.setenv("NIGHTSTACK_WEIGHTS", str(tmp_path / "cache"))
     return tmp_path / "cache"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from preprocess.abc_apnea import SPEC
-from preprocess.conversion import Order, choose_channels
 from preprocess.dataset import RawNight
+from preprocess.recipe.conversion import Order, choose_channels
 from recordings.views import VIEWS
 from tests.makers.raw_abc_apnea import OTHER
 from tests.makers.recordings import with_labels

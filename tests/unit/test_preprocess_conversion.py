@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from nights.night import Night
-from preprocess.conversion import Order, choose_channels, completed, convert
 from preprocess.dataset import DatasetSpec, RawNight, ScoringFormat, Source, find, read_rows
+from preprocess.recipe.conversion import Order, choose_channels, completed, convert
 from recordings.views import VIEWS
 from tests.makers.raw_folders import START, RawFolder, Signals
 from tests.makers.recordings import ArrayRecording

@@ -11,9 +11,9 @@ from nights.night import Night
 from preprocess import find_dataset
 from preprocess.check import check, report
 from preprocess.custom import described
-from preprocess.folder_survey import survey, write_description
+from preprocess.custom.survey import survey, write_description
 from preprocess.recipe import Settings, make_nights
-from preprocess.workers import each
+from preprocess.recipe.workers import each
 from tests.makers.raw_folders import START, Marks, RawFolder, Signals
 from tests.makers.scoring_text import EDFPLUS, codes, hmc_txt, pages
 

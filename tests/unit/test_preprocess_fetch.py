@@ -18,10 +18,10 @@ import pytest
 
 import main_preprocess
 import preprocess
-from preprocess import archives, download, fetch, fetch_sources
+from preprocess import fetch
 from preprocess.dataset import Dataset, DatasetSpec, Source
-from preprocess.download import DownloadError, RemoteFile, SourceError
-from preprocess.fetch import get
+from preprocess.fetch import archives, get, sources, transfer
+from preprocess.fetch.transfer import DownloadError, RemoteFile, SourceError
 from tests.makers.bad_server import PAGE, BadServer, bad_server
 
 DATA = bytes(range(256)) * 40  # one night of 10,240 bytes
@@ -32,11 +32,9 @@ TOKEN = "4711-very_secret-token"
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BadServer]:
     """A server that stands for every holder; no pauses between attempts."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(download, "PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(transfer, "PAUSES_S", (0.0, 0.0, 0.0))
     with bad_server() as running:
-        monkeypatch.setattr(
-            fetch_sources, "HOSTS", dict.fromkeys(fetch_sources.HOSTS, running.address)
-        )
+        monkeypatch.setattr(sources, "HOSTS", dict.fromkeys(sources.HOSTS, running.address))
         yield running
 
 
@@ -272,7 +270,7 @@ def test_openneuro_listings_go_over_pages(server: BadServer, tmp_path: Path) -> 
         "/ds1/sub-2/eeg/b.edf": DATA,
     }
     toy = dataset("openneuro", "ds1", files=("sub-*/eeg/*",))
-    assert [file.checksum for file in fetch_sources.listing(toy.spec.source)] == [f"md5:{md5}", ""]
+    assert [file.checksum for file in sources.listing(toy.spec.source)] == [f"md5:{md5}", ""]
     assert get(toy, tmp_path) == 0
     assert files_below(tmp_path).keys() == {"sub-1/eeg/a.edf", "sub-2/eeg/b.edf"}
 
@@ -322,7 +320,7 @@ def test_a_real_full_disk_leaves_nothing_and_the_run_goes_on_after(
         get(toy, small_disk / "raw")
     server.files["/b.edf"] = DATA * 5
     with pytest.raises(SourceError, match="is full"):
-        download.download(RemoteFile("b.edf", f"{server.address}/b.edf"), small_disk / "b.edf")
+        transfer.download(RemoteFile("b.edf", f"{server.address}/b.edf"), small_disk / "b.edf")
     assert files_below(small_disk).keys() == {"ballast"}
     (small_disk / "ballast").write_bytes(b"")
     assert get(toy, small_disk / "raw", only=("nights/SN[0-2]*",)) == 0
@@ -394,12 +392,12 @@ def test_a_server_that_repeats_the_token_does_not_get_it_told(
 ) -> None:
     monkeypatch.setenv("NSRR_TOKEN", TOKEN)
     address = f"{server.address}/{{NSRR_TOKEN}}"
-    answers = download.HTTPError(address, 400, f"no such token {TOKEN}", None, io.BytesIO())
+    answers = transfer.HTTPError(address, 400, f"no such token {TOKEN}", None, io.BytesIO())
     monkeypatch.setattr(
-        download.urllib.request, "urlopen", lambda *a, **k: (_ for _ in ()).throw(answers)
+        transfer.urllib.request, "urlopen", lambda *a, **k: (_ for _ in ()).throw(answers)
     )
     with pytest.raises(DownloadError, match="no such token {NSRR_TOKEN}"):
-        download.read(address)
+        transfer.read(address)
 
 
 # ---- stopping ------------------------------------------------------------------------------------

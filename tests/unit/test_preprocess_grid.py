@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nights.hypnogram import Hypnogram
-from preprocess.grid import grid_of, groups_of
-from preprocess.joined import JoinedRecording
+from preprocess.recipe.grid import grid_of, groups_of
+from preprocess.recipe.joined import JoinedRecording
 from recordings.ingest import read_view
 from recordings.recording import RecordingError
 from recordings.views import VIEWS

@@ -10,7 +10,7 @@ import pytest
 from nights.night import Night
 from preprocess import find_dataset
 from preprocess.recipe import Settings, make_nights
-from preprocess.workers import each
+from preprocess.recipe.workers import each
 from tests.makers.raw_mass import FOLDER
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from nights.splits import SplitError, import_split
 from preprocess import find_dataset
-from preprocess.published_splits import PUBLISHED, known_nights, read_published, shared_nights
+from preprocess.splitting.published import PUBLISHED, known_nights, read_published, shared_nights
 from tests.conftest import SHARED_DATA
 
 LISTS = SHARED_DATA / "wav2sleep_splits"

@@ -10,9 +10,9 @@ import pytest
 from nights.night import Night
 from preprocess import find_dataset
 from preprocess.custom import described
-from preprocess.folder_survey import survey, write_description
+from preprocess.custom.survey import survey, write_description
 from preprocess.recipe import Settings, make_nights
-from preprocess.workers import each
+from preprocess.recipe.workers import each
 from recordings.formats import open_recording
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from nights.sequences import StageNight
 from preprocess import boas, find_dataset, sleepedf
-from preprocess.conversion import read_stages
 from preprocess.dataset import Dataset, RawNight
 from preprocess.hypnograms import read_hypnograms
+from preprocess.recipe.conversion import read_stages
 from recordings.scoring import read_scoring
 from tests.makers.recordings import ArrayRecording
 

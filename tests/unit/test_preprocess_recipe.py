@@ -17,10 +17,10 @@ import pytest
 
 import preprocess
 from nights.night import Night
-from preprocess.conversion import DiskFull, Order, convert
 from preprocess.dataset import Dataset
 from preprocess.recipe import Settings, make_nights, summary
-from preprocess.workers import WorkerLost, each
+from preprocess.recipe.conversion import DiskFull, Order, convert
+from preprocess.recipe.workers import WorkerLost, each
 from tests.conftest import ROOT
 from tests.makers.raw_folders import START, RawFolder, Signals, folders
 from tests.makers.scoring_text import hmc_txt
@@ -179,7 +179,7 @@ def no_space(*args: object, **kwargs: object) -> None:
 
 
 def test_no_space_ends_the_run_and_is_no_refusal(raw, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("preprocess.conversion.write_night", no_space)
+    monkeypatch.setattr("preprocess.recipe.conversion.write_night", no_space)
     with pytest.raises(DiskFull, match="full"):
         make_nights(HMC, Settings(raw=raw, out=tmp_path), spread=each)
 
@@ -260,7 +260,7 @@ def test_an_unknown_view_is_refused_with_the_known_ones(tmp_path) -> None:
 def test_an_error_nobody_foresaw_costs_one_night(tmp_path, monkeypatch) -> None:
     raw = many_nights(2, 5).write(tmp_path / "raw")
     nights = list(HMC.recordings(raw))
-    monkeypatch.setattr("preprocess.conversion.read_view", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr("preprocess.recipe.conversion.read_view", lambda *a, **k: 1 / 0)
     result = convert(nights[0], HMC.spec, Order(tmp_path / "data"))
     assert result.failed["psg9"].reason.startswith("ZeroDivisionError")
 

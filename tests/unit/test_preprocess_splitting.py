@@ -13,8 +13,8 @@ from nights.ledger import read_manifest, write_manifest
 from nights.splits import SplitError, leaks, read_groups, read_split
 from nights.store import write_night
 from preprocess.overview import verify
-from preprocess.published_splits import known_nights, read_published
 from preprocess.splitting import make_split
+from preprocess.splitting.published import known_nights, read_published
 
 PERSONS = 12
 

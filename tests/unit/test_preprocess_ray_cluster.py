@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from preprocess import find_dataset, ray_workers
-from preprocess.conversion import DiskFull
-from preprocess.recipe import Settings, make_nights
-from preprocess.workers import WorkerLost
+from preprocess import find_dataset
+from preprocess.recipe import Settings, make_nights, ray_cluster
+from preprocess.recipe.conversion import DiskFull
+from preprocess.recipe.workers import WorkerLost
 from tests.makers.fake_ray import FakeRay, Killed
 from tests.makers.raw_folders import folders
 
-LOCAL = partial(ray_workers.each, address="local")
+LOCAL = partial(ray_cluster.each, address="local")
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_workers_use_one_thread_and_find_the_programs(ray: FakeRay) -> None:
 @pytest.mark.parametrize("address", ["auto", "127.0.0.1:9", "ray://127.0.0.1:9"])
 def test_no_cluster_at_the_address_is_one_sentence(ray: FakeRay, address: str) -> None:
     with pytest.raises(ValueError, match=r"^--ray .*: no cluster there \(.*\)$"):
-        list(ray_workers.each(square, [1], 1, address=address))
+        list(ray_cluster.each(square, [1], 1, address=address))
 
 
 def test_without_ray_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

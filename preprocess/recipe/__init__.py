@@ -25,9 +25,9 @@ from command_line import run as run_command
 
 if TYPE_CHECKING:
     from nights.ledger import Failure
-    from preprocess.conversion import Order, Result
     from preprocess.dataset import Dataset, RawNight
-    from preprocess.workers import WorkerLost
+    from preprocess.recipe.conversion import Order, Result
+    from preprocess.recipe.workers import WorkerLost
 
 # How nights are spread: `workers.each`, or the same over machines.
 Spread = Callable[..., "Iterator[tuple[RawNight, Any]]"]  # what the work returns, or a WorkerLost
@@ -66,16 +66,16 @@ class Settings:
     def spread(self) -> Spread:
         """What spreads nights: over processes, or over a Ray cluster."""
         if self.ray:
-            from preprocess import ray_workers
+            from preprocess.recipe import ray_cluster
 
-            return partial(ray_workers.each, address=self.ray)
-        from preprocess.workers import each
+            return partial(ray_cluster.each, address=self.ray)
+        from preprocess.recipe.workers import each
 
         return each
 
     def order(self) -> Order:
         """Return what is to be made of every night."""
-        from preprocess.conversion import Order
+        from preprocess.recipe.conversion import Order
         from recordings.channels import parse_overrides
 
         return Order(
@@ -139,7 +139,7 @@ def make_nights(dataset: Dataset, settings: Settings, *, spread: Spread) -> Tall
     DiskFull
         If nothing can be written any more; every night finished so far is kept.
     """
-    from preprocess.conversion import convert
+    from preprocess.recipe.conversion import convert
 
     order, tally = settings.order(), Tally()
     nights, tally.left_out = chosen(dataset, settings)
@@ -218,7 +218,7 @@ def summary(dataset: Dataset, settings: Settings, tally: Tally) -> str:
 def _prepare(order: Order, view: str) -> None:
     """Make a store ready: its declaration, and nothing left over in it."""
     from nights.ledger import remove_leftovers, write_view
-    from preprocess.conversion import claimed
+    from preprocess.recipe.conversion import claimed
     from recordings.views import VIEWS
 
     root = order.root(view)
@@ -231,7 +231,7 @@ def _prepare(order: Order, view: str) -> None:
 def _close(order: Order, view: str, failures: Iterable[Failure]) -> None:
     """Write the manifest of a store and its list of failures."""
     from nights.ledger import record_failures, write_manifest
-    from preprocess.conversion import claimed
+    from preprocess.recipe.conversion import claimed
 
     root = order.root(view)
     with claimed(root, "ledger"):
@@ -249,8 +249,8 @@ def _remove_temporaries(root: Path) -> None:
 def _as_result(night: str, result: Result | WorkerLost, views: Sequence[str]) -> Result:
     """Turn a lost worker into a failure of every view."""
     from nights.ledger import Failure
-    from preprocess.conversion import Result
-    from preprocess.workers import WorkerLost
+    from preprocess.recipe.conversion import Result
+    from preprocess.recipe.workers import WorkerLost
 
     if isinstance(result, WorkerLost):
         return Result(night, (), (), dict.fromkeys(views, Failure(night, "worker", str(result))))

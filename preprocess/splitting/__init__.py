@@ -16,7 +16,7 @@ from nights.splits import (
     leaks,
     write_split,
 )
-from preprocess.published_splits import known_nights, read_published, shared_nights
+from preprocess.splitting.published import known_nights, read_published, shared_nights
 
 
 def make_split(

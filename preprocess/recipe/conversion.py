@@ -26,8 +26,8 @@ from nights.outcome import Step
 from nights.stages import EPOCH_S
 from nights.store import Dtype, is_complete, write_night
 from preprocess.dataset import SYSTEM_OF_VIEW, Channels, DatasetSpec, RawNight
-from preprocess.grid import grid_of, groups_of
-from preprocess.joined import JoinedRecording
+from preprocess.recipe.grid import grid_of, groups_of
+from preprocess.recipe.joined import JoinedRecording
 from recordings.channels import Candidate, Choice, Montage, resolve
 from recordings.formats import open_recording
 from recordings.ingest import NightSignals, read_view

@@ -1,4 +1,4 @@
-"""Nights over the machines of a Ray cluster: the same contract as `preprocess.workers.each`.
+"""Nights over the machines of a Ray cluster: the same contract as `preprocess.recipe.workers.each`.
 
     python main_preprocess.py run SHHS --raw /shared/shhs --out /shared/data --ray auto
     python main_preprocess.py run SHHS --raw /raw/shhs --out data --ray local --workers 4
@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from preprocess.workers import ONE_THREAD, WorkerLost
+from preprocess.recipe.workers import ONE_THREAD, WorkerLost
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
-_PROGRAMS = Path(__file__).resolve().parents[1]
+_PROGRAMS = Path(__file__).resolve().parents[2]
 _ATTEMPTS = 2
 _STORE_BYTES = 80 << 20  # results are a few names each; Ray's own default is 30 % of the memory
 

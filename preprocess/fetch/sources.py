@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
 from preprocess.dataset import Source
-from preprocess.download import DownloadError, RemoteFile, SourceError, read, secret
+from preprocess.fetch.transfer import DownloadError, RemoteFile, SourceError, read, secret
 
 TOKEN = "NSRR_TOKEN"
 HOSTS = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from preprocess import download
-from preprocess.download import DownloadError, Interrupted, RemoteFile, SourceError
+from preprocess.fetch import transfer
+from preprocess.fetch.transfer import DownloadError, Interrupted, RemoteFile, SourceError
 from tests.makers.bad_server import BadServer, bad_server
 
 DATA = bytes(range(256)) * 40
@@ -21,7 +21,7 @@ DATA = bytes(range(256)) * 40
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BadServer]:
     """A server, and no pauses between attempts."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(download, "PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(transfer, "PAUSES_S", (0.0, 0.0, 0.0))
     with bad_server() as running:
         yield running
 
@@ -46,7 +46,7 @@ def test_a_file_arrives_whole_and_nothing_lies_beside_it(
 ) -> None:
     server.faults["/night.edf"] = [fault]
     told: list[int] = []
-    download.download(remote(server), tmp_path / "a/b.edf", progress=told.append)
+    transfer.download(remote(server), tmp_path / "a/b.edf", progress=told.append)
     assert files_below(tmp_path) == {"a/b.edf": DATA}
     assert told[-1] == len(DATA)
 
@@ -70,7 +70,7 @@ def test_what_is_not_the_file_leaves_nothing(
 ) -> None:
     server.faults["/night.edf"] = [fault]
     with pytest.raises(DownloadError, match=said) as caught:
-        download.download(remote(server), tmp_path / "b.edf")
+        transfer.download(remote(server), tmp_path / "b.edf")
     assert files_below(tmp_path) == {}
     assert "\n" not in str(caught.value)
     assert len(server.asked) <= 2  # such things do not pass: nobody asks again
@@ -81,7 +81,7 @@ def test_a_disguised_page_is_refused_where_the_source_tells_no_length(
 ) -> None:
     server.faults["/night.edf"] = ["disguised"]
     with pytest.raises(DownloadError, match="answers with a web page"):
-        download.download(remote(server, size=None, checksum=""), tmp_path / "b.edf")
+        transfer.download(remote(server, size=None, checksum=""), tmp_path / "b.edf")
     assert files_below(tmp_path) == {}
 
 
@@ -91,13 +91,13 @@ def test_what_was_there_is_kept_when_the_new_file_is_wrong(
     (tmp_path / "b.edf").write_bytes(b"older")
     server.faults["/night.edf"] = ["damaged"]
     with pytest.raises(DownloadError):
-        download.download(remote(server), tmp_path / "b.edf")
+        transfer.download(remote(server), tmp_path / "b.edf")
     assert files_below(tmp_path) == {"b.edf": b"older"}
 
 
 def test_a_cut_transfer_goes_on_where_it_stopped(server: BadServer, tmp_path: Path) -> None:
     server.faults["/night.edf"] = ["cut", "cut", "503", "fine"]
-    download.download(remote(server), tmp_path / "b.edf")
+    transfer.download(remote(server), tmp_path / "b.edf")
     assert files_below(tmp_path) == {"b.edf": DATA}
     assert [one.range for one in server.asked] == ["", "bytes=5120-", *["bytes=7680-"] * 2]
 
@@ -108,10 +108,10 @@ def test_a_transfer_that_stays_cut_leaves_a_part_for_the_next_call(
     server.faults["/night.edf"] = ["cut"]
     file = remote(server)
     with pytest.raises(Interrupted, match="broke off after 9600 of 10240 bytes; try again"):
-        download.download(file, tmp_path / "b.edf")
+        transfer.download(file, tmp_path / "b.edf")
     assert files_below(tmp_path) == {"b.edf.part": DATA[:9600]}
     server.faults["/night.edf"] = ["fine"]
-    download.download(file, tmp_path / "b.edf")
+    transfer.download(file, tmp_path / "b.edf")
     assert server.asked[-1].range == "bytes=9600-"
     assert files_below(tmp_path) == {"b.edf": DATA}
 
@@ -119,9 +119,9 @@ def test_a_transfer_that_stays_cut_leaves_a_part_for_the_next_call(
 def test_a_part_that_nothing_could_judge_is_not_kept(server: BadServer, tmp_path: Path) -> None:
     server.faults["/night.edf"] = ["cut"]
     with pytest.raises(Interrupted):
-        download.download(remote(server, checksum=""), tmp_path / "b.edf")
+        transfer.download(remote(server, checksum=""), tmp_path / "b.edf")
     with pytest.raises(Interrupted):
-        download.download(remote(server), tmp_path / "b.edf", keep_part=False)
+        transfer.download(remote(server), tmp_path / "b.edf", keep_part=False)
     assert files_below(tmp_path) == {}
 
 
@@ -130,14 +130,14 @@ def test_a_part_of_another_file_is_thrown_away(
     server: BadServer, tmp_path: Path, older: bytes
 ) -> None:
     (tmp_path / "b.edf.part").write_bytes(older)
-    download.download(remote(server), tmp_path / "b.edf")
+    transfer.download(remote(server), tmp_path / "b.edf")
     assert files_below(tmp_path) == {"b.edf": DATA}
 
 
 def test_a_server_without_ranges_sends_the_whole_again(server: BadServer, tmp_path: Path) -> None:
     (tmp_path / "b.edf.part").write_bytes(DATA[:100])
     server.faults["/night.edf"] = ["no_range"]
-    download.download(remote(server), tmp_path / "b.edf")
+    transfer.download(remote(server), tmp_path / "b.edf")
     assert files_below(tmp_path) == {"b.edf": DATA}
 
 
@@ -145,7 +145,7 @@ def test_another_range_than_asked_for_is_refused(server: BadServer, tmp_path: Pa
     (tmp_path / "b.edf.part").write_bytes(DATA[:100])
     server.faults["/night.edf"] = ["other_range"]
     with pytest.raises(DownloadError, match="answers with bytes 0-10239/10240, not with"):
-        download.download(remote(server), tmp_path / "b.edf")
+        transfer.download(remote(server), tmp_path / "b.edf")
     assert files_below(tmp_path) == {}
 
 
@@ -155,17 +155,17 @@ def test_another_range_than_asked_for_is_refused(server: BadServer, tmp_path: Pa
 def test_a_silent_or_trickling_server_is_given_up(
     server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, said: str
 ) -> None:
-    monkeypatch.setattr(download, "TIMEOUT_S", 0.1)
-    monkeypatch.setattr(download, "PAUSES_S", ())
+    monkeypatch.setattr(transfer, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(transfer, "PAUSES_S", ())
     server.faults["/night.edf"] = [fault]
     with pytest.raises(Interrupted, match=said):
-        download.download(remote(server), tmp_path / "b.edf")
+        transfer.download(remote(server), tmp_path / "b.edf")
 
 
 def test_no_connection_is_one_sentence(server: BadServer, tmp_path: Path) -> None:
     file = RemoteFile("a", "http://127.0.0.1:9/a", 3, "md5:0")
     with pytest.raises(SourceError, match=r"127.0.0.1:9/a cannot be read \(.*refused"):
-        download.download(file, tmp_path / "a")
+        transfer.download(file, tmp_path / "a")
     assert files_below(tmp_path) == {}
 
 
@@ -188,7 +188,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
 
     monkeypatch.setattr(Path, "open", opened)
     with pytest.raises(SourceError, match="is full: free some space, the same command goes on"):
-        download.download(remote(server), tmp_path / "b.edf")
+        transfer.download(remote(server), tmp_path / "b.edf")
     assert files_below(tmp_path) == {}
 
 

@@ -4,7 +4,7 @@
     python main_preprocess.py check FOLDER/dataset.toml
     python main_preprocess.py run FOLDER/dataset.toml --out data
 
-`preprocess/folder_survey.py` writes the first version; `Description` says what each line means.
+`preprocess/custom/survey.py` writes the first version; `Description` says what each line means.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-from preprocess.download import DownloadError
+from preprocess.fetch.transfer import DownloadError
 
 # How each program unpacks an archive into a folder; the first that is there is taken
 _PROGRAMS = {

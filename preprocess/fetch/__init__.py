@@ -20,9 +20,16 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
-from preprocess.archives import marker, unpack
-from preprocess.download import DownloadError, RemoteFile, SourceError, check, download, size_of
-from preprocess.fetch_sources import listing, matches
+from preprocess.fetch.archives import marker, unpack
+from preprocess.fetch.sources import listing, matches
+from preprocess.fetch.transfer import (
+    DownloadError,
+    RemoteFile,
+    SourceError,
+    check,
+    download,
+    size_of,
+)
 
 if TYPE_CHECKING:
     from preprocess.dataset import Dataset, DatasetSpec
