@@ -33,7 +33,8 @@ from recordings.views import VIEWS, View
 class Seen:
     """What the header and the scoring of one night say.
 
-    `channels` are the labels taken for each target, `stages` the epochs of W, N1, N2, N3, R.
+    `channels` are the labels taken for each target, `stages` the epochs of W, N1, N2, N3, R, and
+    `labels` what is known of the person, such as a diagnosis.
     """
 
     night: str
@@ -44,6 +45,7 @@ class Seen:
     channels: Mapping[str, str] = field(default_factory=dict)
     stages: tuple[int, ...] = (0, 0, 0, 0, 0)
     n_events: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""
 
 
@@ -107,6 +109,7 @@ def look(night: RawNight, spec: DatasetSpec, order: Order) -> Seen:
         channels=channels,
         stages=tuple(np.bincount(known[known >= 0], minlength=len(STAGES)).tolist()),
         n_events=None if events is None else len(events),
+        labels=night.labels,
     )
 
 
@@ -145,6 +148,7 @@ def report(forecast: Forecast) -> str:
         f"{written:.2f} GB to write",
         *_channel_lines(usable),
         *_stage_lines(spec, usable),
+        *_label_lines(spec, usable),
         *(f"left out  {night}  {why}" for night, why in sorted(forecast.left_out.items())),
         *(f"refused  {night.night}  {night.refused}" for night in forecast.refused),
     ]
@@ -176,6 +180,20 @@ def _stage_lines(spec: DatasetSpec, usable: Sequence[Seen]) -> list[str]:
         known = spec.counts
         told = f"published ({known.source}): {known.nights} nights, "
         lines.append(told + _counted(known.epochs, known.stages) + f" {known.note}".rstrip())
+    return lines
+
+
+def _label_lines(spec: DatasetSpec, usable: Sequence[Seen]) -> list[str]:
+    """Return how many nights have each value of each label, beside the published numbers."""
+    lines = []
+    for label in sorted({label for night in usable for label in night.labels}):
+        found = Counter(night.labels[label] for night in usable if label in night.labels)
+        published = spec.labels.get(label, {})
+        counted = (
+            f"{value} {n}" + (f" (published {published[value]})" if published.get(value) else "")
+            for value, n in sorted(found.items())
+        )
+        lines.append(f"{label}: {', '.join(counted)}")
     return lines
 
 

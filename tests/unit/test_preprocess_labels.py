@@ -9,6 +9,8 @@ import pytest
 
 import preprocess
 from preprocess.apples import depression, osa_severity, recordings
+from preprocess.check import check, report
+from preprocess.recipe import Settings
 from tests.makers.raw_folders import RawFolder, folders
 
 
@@ -69,3 +71,11 @@ def test_nights_have_only_labels_their_data_set_declares(name: str, folder: RawF
         assert isinstance(given, dict)
         for label, value in given.items():
             assert value in declared[label], (night.night, label, value)
+
+
+def test_check_counts_labels_beside_the_published_numbers(tmp_path: Path) -> None:
+    folders()["cap"].write(tmp_path)
+    settings = Settings(raw=tmp_path, out=tmp_path / "out", view="bb100")
+    text = report(check(preprocess.find_dataset("CAP"), settings))
+    line = next(line for line in text.splitlines() if line.startswith("diagnosis: "))
+    assert "(published " in line
