@@ -29,6 +29,7 @@ from recordings.scoring.lists import (
     parse_index,
     parse_noxturnal,
     parse_ucddb_epochs,
+    parse_ucddb_respevt,
     parse_wsc_allscore,
     parse_wsc_stg,
 )
@@ -72,6 +73,7 @@ FORMATS: dict[str, Parser] = {
     "nsrr_xml": parse_nsrr,
     "noxturnal_csv": parse_noxturnal,
     "ucddb_epochs": parse_ucddb_epochs,
+    "ucddb_respevt": parse_ucddb_respevt,
     **{layout.name: partial(parse_layout, layout=layout) for layout in LAYOUTS},
     "epoch_csv": parse_epoch_table,
     "dreams_txt": parse_dreams,

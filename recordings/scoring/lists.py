@@ -29,6 +29,9 @@ from recordings.scoring.tables import guess_map, read_table, read_times
 _DAY_EPOCHS = 2880
 _UCDDB_EVENTS = ("event_types", "event_start_sec", "event_duration_sec")  # lists split by ;
 _TWIN_DURATION = re.compile(r"DUR: *([\d.]+) SEC")
+_RESPEVT = re.compile(
+    r"\s*(?P<clock>\d{1,2}:\d{2}:\d{2})\s+(?P<type>\S+)\s+(?:[A-Z]{2}\s+)?(?P<seconds>\d+)(?:\s|$)"
+)
 _MAX_EPOCHS = 14 * _DAY_EPOCHS
 
 
@@ -91,6 +94,24 @@ def parse_wsc_stg(source: Source, wanted: Wanted) -> Parsed | None:
     for epoch, row in zip(numbers, rows, strict=True):
         codes[epoch - first] = row[1].strip()
     return Parsed(codes=tuple(codes), stage_map="wsc_stg")
+
+
+def parse_ucddb_respevt(source: Source, wanted: Wanted) -> Parsed | None:
+    """Read the respiratory events of UCDDB: clock time, type, perhaps PB or CS, whole seconds.
+
+    The table is laid out for the eye, below two or three lines of header; lines without a duration
+    (periodic breathing) are no events. There is no stage in it: `read_events` reads it.
+    """
+    head = next((line.split() for line in source.lines if "PB/CS" in line), [])
+    if [word.casefold() for word in head[:4]] != ["time", "type", "pb/cs", "duration"]:
+        return None
+    found = [_RESPEVT.match(line) for line in source.lines]
+    marks = tuple(
+        Mark(clock_seconds(line["clock"]), float(line["seconds"]), line["type"], "event")
+        for line in found
+        if line
+    )
+    return Parsed(marks, "clock") if marks else None
 
 
 def parse_wsc_allscore(source: Source, wanted: Wanted) -> Parsed | None:
