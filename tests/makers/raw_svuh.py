@@ -14,7 +14,7 @@ CODES = {"W": "0", "R": "1", "1": "2", "2": "3", "3": "4", "4": "5", "a": "6", "
 
 def respevt(*events: tuple[int, str, str, str]) -> str:
     """Return a table of breathing events: second, type, PB or CS, seconds (blank: no event)."""
-    head = "\n          Event            |  Desaturation\n  Time  Type  PB/CS  Duration  Low  %Drop\n"
+    head = "\n       Event         |  Desaturation\n  Time  Type  PB/CS  Duration  Low  %Drop\n"
     clocks = ((START + timedelta(seconds=second)).strftime("%H:%M:%S") for second, *_ in events)
     rows = zip(clocks, events, strict=True)
     return head + "".join(f"  {t}  {e[1]:<8}{e[2]:<4}{e[3]:>4}   91.2  3.4  +\n" for t, e in rows)
