@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models import register
-from models.layers import SelfAttention
+from models.layers import SelfAttention, gelu
 from models.published import Adapter, StateDict
 
 INIT_STD = 0.02  # GPT-2 (Radford et al. 2019)
@@ -72,11 +72,11 @@ class Block(nn.Module):
     def _finish(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
         """Add what attention found, then the MLP."""
         x = x + self.dropout(attended)
-        hidden = F.gelu(self.up(self.norm_2(x)), approximate="tanh")
+        hidden = gelu(self.up(self.norm_2(x)))
         return x + self.dropout(self.down(hidden))
 
 
-def _published_sizes(state_dict: StateDict) -> dict[str, int]:
+def published_sizes(state_dict: StateDict) -> dict[str, int]:
     """Read the sizes from published weights; the number of heads is not among them."""
     vocab_size, width = state_dict["transformer.wte.weight"].shape
     return {
@@ -87,7 +87,7 @@ def _published_sizes(state_dict: StateDict) -> dict[str, int]:
     }
 
 
-def _published_layout(name: str, tensor: torch.Tensor) -> torch.Tensor:
+def published_layout(name: str, tensor: torch.Tensor) -> torch.Tensor:
     """Published projections are stored (in, out), the transpose of a Linear layer."""
     projection = ("qkv.weight", "out.weight", "up.weight", "down.weight")
     return tensor.T if name.endswith(projection) else tensor
@@ -104,7 +104,7 @@ class StageLanguageModel(nn.Module):
     """
 
     published = Adapter(
-        config=_published_sizes,
+        config=published_sizes,
         renames=(
             (r"^transformer\.wte\.", "tokens."),
             (r"^transformer\.wpe\.", "positions."),
@@ -120,7 +120,7 @@ class StageLanguageModel(nn.Module):
         # `attn.bias` alone is close to that of the parameter `attn.c_attn.bias`.
         constants=(r"transformer\.h\.\d+\.attn\.bias", r"transformer\.h\.\d+\.attn\.masked_bias"),
         tied={"lm_head.weight": "transformer.wte.weight"},
-        tensor=_published_layout,
+        tensor=published_layout,
     )
 
     def __init__(self, config: Config) -> None:
