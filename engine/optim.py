@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
+
+
+Schedule = Literal["smooth", "cos", "step"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,9 @@ class Plan:
         Largest norm of the gradient; 0 = as it comes.
     patience : int
         Passes without a better headline metric after which to stop; 0 = never.
+    schedule : str
+        `smooth`: a linear rise and half a cosine, step by step. `cos` and `step` are SleepGPT's,
+        which change from pass to pass: see `published_rate`.
     """
 
     n_passes: int
@@ -39,6 +46,7 @@ class Plan:
     betas: tuple[float, float] = (0.9, 0.95)
     clip: float = 1.0
     patience: int = 0
+    schedule: Schedule = "smooth"
 
     def __post_init__(self) -> None:
         if self.n_passes < 1:
@@ -60,9 +68,31 @@ def adamw(model: nn.Module, plan: Plan) -> torch.optim.AdamW:
 
 
 def learning_rate(step: int, n_steps: int, plan: Plan) -> float:
-    """Return the learning rate of step 0..n_steps-1: a linear rise, then half a cosine."""
+    """Return the learning rate of step 0..n_steps-1 by the schedule of the plan."""
+    if plan.schedule != "smooth":
+        n_pass = step * plan.n_passes // n_steps
+        n_warmup = round(plan.warmup * plan.n_passes)
+        return published_rate(n_pass, plan, n_warmup=n_warmup)
     n_warmup = int(plan.warmup * n_steps)
     if step < n_warmup:
         return plan.lr * (step + 1) / n_warmup
-    done = (step - n_warmup) / max(1, n_steps - n_warmup)
+    return _cosine((step - n_warmup) / max(1, n_steps - n_warmup), plan)
+
+
+def published_rate(n_pass: int, plan: Plan, *, n_warmup: int = 10) -> float:
+    """Return the learning rate of pass 0..n_passes-1 as SleepGPT sets it.
+
+    A rise from pass to pass, so that pass 0 runs at the least rate; then half a cosine (`cos`), or
+    a tenth of the rate from each of 60 and 80 percent of the passes on (`step`).
+    """
+    if n_pass < n_warmup:
+        return max(plan.min_lr, plan.lr * n_pass / n_warmup)
+    if plan.schedule == "step":
+        drops = (int(share * plan.n_passes) for share in (0.6, 0.8))
+        return plan.lr * 0.1 ** sum(n_pass >= drop for drop in drops)
+    return _cosine((n_pass - n_warmup) / (plan.n_passes - n_warmup), plan)
+
+
+def _cosine(done: float, plan: Plan) -> float:
+    """Return the rate on half a cosine, from `lr` at 0 down to `min_lr` at 1."""
     return plan.min_lr + (plan.lr - plan.min_lr) * 0.5 * (1 + math.cos(math.pi * done))

@@ -46,6 +46,19 @@ class StageBlocks:
     nights: tuple[str, ...]
 
 
+def n_blocks(stages: torch.Tensor, length: int) -> int:
+    """Return how many blocks of `length` stages, and one to follow, begin in `stages` (n,)."""
+    return max(1, len(stages) - length)
+
+
+def block(
+    stages: torch.Tensor, first: int, length: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return block `first` of `stages` (n,): at most `length` stages, and what follows each."""
+    cut = stages[first : first + length + 1]
+    return cut[:-1], cut[1:]
+
+
 class BlockSource:
     """Blocks of stages cut at random places from nights.
 
@@ -96,11 +109,9 @@ class BlockSource:
         following = torch.full_like(tokens, IGNORED)
         for row, piece in enumerate(pieces):
             stages = torch.from_numpy(self._pieces[piece][1])
-            n_places = max(1, len(stages) - self.length)
-            first = int(torch.randint(n_places, (1,), generator=generator))
-            block = stages[first : first + self.length + 1]
-            tokens[row, : len(block) - 1] = block[:-1]
-            following[row, : len(block) - 1] = block[1:]
+            first = torch.randint(n_blocks(stages, self.length), (1,), generator=generator)
+            data, label = block(stages, int(first), self.length)
+            tokens[row, : len(data)], following[row, : len(label)] = data, label
         return StageBlocks(tokens, following, tuple(sorted({self._pieces[i][0] for i in pieces})))
 
 
