@@ -33,6 +33,11 @@ class Config:
     n_heads: int = 6
     dropout: float = 0.1
 
+    @property
+    def n_stages(self) -> int:
+        """Stages it foretells: every token but padding."""
+        return self.vocab_size - 1
+
 
 PRESETS = {
     "paper-60": Config(n_positions=60),
