@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from nights.sequences import StageNight, sequences
-from nights.stages import FOUR_CLASSES, STAGES
+from nights.sequences import StageNight, stretches
+from nights.stages import FOUR_CLASSES, STAGES, UNSCORED
 
 MIN_HISTORY = 5  # stages before the first one judged, the same for every model
 N_DRAWS = 1000  # of persons, for an interval
@@ -69,9 +69,9 @@ def judge(
     results = {}
     for name, model in models.items():
         judged = [
-            (night.owner, _Judged.of(model, stages, context, stride))
+            (night.owner, _of_stretch(model, night, stretch, context, stride))
             for night in nights
-            for stages in sequences([night], MIN_HISTORY + 1)
+            for stretch in stretches(night.stages != UNSCORED)
         ]
         all_of = [found for _, found in judged]
         results[name] = {
@@ -82,6 +82,18 @@ def judge(
     return results
 
 
+def printed(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Return the table of `judge` for several groups of nights: {group: {model: scores}}."""
+    groups = list(results)
+    models = list(results[groups[0]])
+    counts = [f"{results[group][models[0]]['n_epochs']:>10}" for group in groups]
+    lines = [f"{'nats per stage':<22}" + "".join(f"{group[:9]:>10}" for group in groups)]
+    for model in models:
+        figures = (f"{results[group][model]['nll']:>10.4f}" for group in groups)
+        lines.append(f"{model:<22}" + "".join(figures))
+    return "\n".join([*lines, f"{'epochs':<22}" + "".join(counts)])
+
+
 def n_stages(model: Any) -> int:
     """Return how many stages a model tells apart: 5, or 4 (W L D R)."""
     return int(model.config.n_stages)
@@ -89,7 +101,11 @@ def n_stages(model: Any) -> int:
 
 @torch.inference_mode()
 def running_log_probs(
-    model: Any, stages: np.ndarray, context: int | None = None, stride: int = 1
+    model: Any,
+    stages: np.ndarray,
+    context: int | None = None,
+    stride: int = 1,
+    known: Mapping[str, Any] | None = None,
 ) -> torch.Tensor:
     """Return the log-probabilities (n, K) of what follows each epoch of `stages` (n,).
 
@@ -106,7 +122,11 @@ def running_log_probs(
     stride : int
         Epochs by which its window moves: all but the first see between `context - stride + 1` and
         `context` epochs. 1 is exact and `stride` times the work.
+    known : mapping, optional
+        `StageNight.conditions`, heard by models that were trained with them.
     """
+    if hasattr(model, "describe"):
+        return model.running_log_probs(stages, known)
     if hasattr(model, "running_log_probs"):
         return model.running_log_probs(stages)
     context = context or model.config.n_positions
@@ -132,14 +152,29 @@ class _Judged:
         self.nats, self.right, self.came = nats, right, came
 
     @classmethod
-    def of(cls, model: Any, stages: np.ndarray, context: int | None, stride: int) -> _Judged:
+    def of(
+        cls,
+        model: Any,
+        stages: np.ndarray,
+        context: int | None,
+        stride: int,
+        known: Mapping[str, Any] | None = None,
+    ) -> _Judged:
         """Put one sequence to the model."""
         came = np.asarray(stages, dtype=np.int64)[MIN_HISTORY:]
         if not len(came):
             return cls(np.empty(0), np.empty(0, dtype=bool), came)
-        told = running_log_probs(model, stages, context, stride)[MIN_HISTORY - 1 : -1]
+        told = running_log_probs(model, stages, context, stride, known)[MIN_HISTORY - 1 : -1]
         told = told[:, : n_stages(model)].double().cpu().numpy()
         return cls(-told[np.arange(len(came)), came], told.argmax(axis=1) == came, came)
+
+
+def _of_stretch(
+    model: Any, night: StageNight, stretch: slice, context: int | None, stride: int
+) -> _Judged:
+    """Put one scored stretch of a night to the model."""
+    known = night.conditions(stretch)
+    return _Judged.of(model, night.stages[stretch], context, stride, known)
 
 
 def _pooled(judged: Sequence[_Judged]) -> dict[str, Any]:

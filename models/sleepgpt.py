@@ -42,6 +42,8 @@ class Config:
 PRESETS = {
     "paper-60": Config(n_positions=60),
     "paper-90": Config(n_positions=90),
+    "paper-120": Config(n_positions=120),
+    "whole-night": Config(n_positions=1200),  # 10 h
     "script-default": Config(n_positions=120, width=192),  # defaults of the published script
 }
 
@@ -226,6 +228,26 @@ class StageLanguageModel(nn.Module):
                 nn.init.normal_(parameter, std=INIT_STD)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
+
+
+def resized(model: StageLanguageModel, config: Config) -> StageLanguageModel:
+    """Return a copy of a model with another dropout, context or number of stages.
+
+    More positions begin as copies of the last third of those there are (the very last row of the
+    published tables was never trained); fewer are the first ones. Of five stages, four keep the
+    rows of W, N2 (as L), N3 (as D) and R.
+    """
+    tensors = dict(model.state_dict())
+    places = tensors["positions.weight"]
+    third = places[-(len(places) // 3) - 1 : -1]
+    n_more = max(0, config.n_positions - len(places))
+    more = third.repeat(-(-n_more // len(third)) + 1, 1)[:n_more]
+    tensors["positions.weight"] = torch.cat([places, more])[: config.n_positions]
+    if (model.config.n_stages, config.n_stages) == (5, 4):
+        tensors["tokens.weight"] = tensors["tokens.weight"][[0, 2, 3, 4, 5]]
+    copy = StageLanguageModel(config)
+    copy.load_state_dict(tensors)
+    return copy
 
 
 def _allowed(valid: torch.Tensor | None) -> torch.Tensor | None:

@@ -8,9 +8,11 @@ night has its person. `preprocess.hypnograms` names the open sources the shipped
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,10 +21,13 @@ from nights.hypnogram import Hypnogram
 from nights.sequences import StageNight, sequences
 from nights.stages import EPOCH_S, STAGES, UNSCORED, check_stages, to_four_classes
 from nights.store import night_files
+from recordings.recording import RecordingError
 
 # What scoring files end with; a folder is searched for these
 SUFFIXES = frozenset((".csv", ".tsv", ".txt", ".xml", ".edf", ".json", ".xlsx", ".ids", ".eannot"))
 Person = Callable[[Path], str]
+
+logger = logging.getLogger(__name__)
 
 
 def gather(
@@ -33,7 +38,7 @@ def gather(
     Parameters
     ----------
     paths : iterable of Path
-        Night stores (`data/<view>` or a data set in one), folders of scoring files, scoring files
+        Night stores (`data/<view>`), folders of scoring files, scoring files
         of any format that `recordings.scoring` knows, and `annotations.txt` files.
     person : callable, optional
         Scoring file -> person; default: every file is somebody else's. Stores know their persons;
@@ -130,11 +135,14 @@ def _nights(path: Path, person: Person, stage_map: str | None) -> Iterator[Stage
         raise ValueError(f"{path}: no such file or folder")
     if path.is_file():
         yield from _of_file(path, person, stage_map)
-    elif stored := list(_stored(path)):
-        yield from stored
+    elif (path / "view.json").exists():
+        yield from _stored(path)
     else:
         for file in sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES):
-            yield from _of_file(file, person, stage_map)
+            try:
+                yield from _of_file(file, person, stage_map)
+            except RecordingError as error:  # a folder holds other files beside its scorings
+                logger.warning("left out: %s", error)
 
 
 def _of_file(path: Path, person: Person, stage_map: str | None) -> Iterator[StageNight]:
@@ -144,8 +152,9 @@ def _of_file(path: Path, person: Person, stage_map: str | None) -> Iterator[Stag
     if _holds_lines_of_stages(path):
         yield from read_annotations(path)
         return
-    stages = on_30_s(read_scoring(path, stage_map=stage_map).hypnogram)
-    yield StageNight(path.parent.name, path.stem, person(path), stages)
+    hypnogram = read_scoring(path, stage_map=stage_map).hypnogram
+    known = _known_of(hypnogram, {})
+    yield StageNight(path.parent.name, path.stem, person(path), on_30_s(hypnogram), known)
 
 
 def _stored(folder: Path) -> Iterator[StageNight]:
@@ -157,7 +166,20 @@ def _stored(folder: Path) -> Iterator[StageNight]:
         known = night.sidecar
         stages = on_30_s(night.hypnogram)
         if (stages != UNSCORED).any():
-            yield StageNight(known["dataset"], known["rec"], known["group"], stages)
+            about = _known_of(night.hypnogram, known)
+            yield StageNight(known["dataset"], known["rec"], known["group"], stages, about)
+
+
+def _known_of(hypnogram: Hypnogram, sidecar: Mapping[str, Any]) -> dict[str, float]:
+    """Return age, sex and lights off as far as the data set told them."""
+    found = {}
+    if isinstance(sidecar.get("age"), int | float):
+        found["age"] = float(sidecar["age"])
+    if (sex := str(sidecar.get("sex", "")).lower()[:1]) in ("m", "f"):
+        found["sex"] = float(sex == "m")
+    if hypnogram.lights_off_s is not None:
+        found["lights_off_epoch"] = (hypnogram.lights_off_s - hypnogram.onset_s) / EPOCH_S
+    return found
 
 
 def _holds_lines_of_stages(path: Path) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from engine.tasks import IGNORED, BlockSource, LanguageTask
+from models.sleepgpt import Config
 from nights.sequences import StageNight
 
 
@@ -16,6 +17,7 @@ class Echo(nn.Module):
 
     def __init__(self, sure: float) -> None:
         super().__init__()
+        self.config = Config(n_positions=8)
         self.sure = nn.Parameter(torch.tensor(sure))
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -67,7 +69,7 @@ def test_loss_and_judgement_are_nats_per_stage() -> None:
     wanted = (2 * right + (right + 3)) / 3
     (batch,) = drawn(BlockSource([StageNight("a", "n", "p", stages)], 3, 1))
     assert task.loss(model, batch)[0].item() == pytest.approx(wanted)
-    # Blocks of two: every stage but the first is judged once, the last block is short
-    scores = task.evaluate(model, [stages])
+    # Every stage but the first is judged once, and none across the gap
+    scores = task.evaluate(model, [StageNight("a", "n", "p", np.array([*stages, -1, 2]))])
     assert scores["nll"] == pytest.approx(wanted)
     assert scores["accuracy"] == pytest.approx(2 / 3)
