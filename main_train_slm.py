@@ -44,7 +44,8 @@ class Config:
     batch_size: int = 48  # blocks per step
     n_passes: int = 8  # runs over the training nights, about 65 steps each
     lr: float = 5e-4  # highest learning rate, as published
-    weight_decay: float = 5e-4  # as published
+    weight_decay: float = 5e-4  # as published; 0.1 suits night
+    fresh_factor: float = 6.0  # with night: times lr, for the network behind the language model
     schedule: Literal["smooth", "cos", "step"] = "smooth"  # cos, step: per pass, as published
     patience: int = 4  # passes without a better validation loss before stopping; 0 = never
     lag2: bool = False  # move the labels twice, as the published training did: to compare with it
@@ -88,8 +89,14 @@ def main(cfg: Config) -> int:
     describe = getattr(model, "describe", None)
     blocks = BlockSource(parts["train"], length, cfg.batch_size, describe=describe)
     n_passes = 1 if cfg.dry_run else cfg.n_passes
-    decay = {"weight_decay": cfg.weight_decay, "patience": cfg.patience}
-    plan = Plan(n_passes, lr=cfg.lr, schedule=cfg.schedule, **decay)
+    plan = Plan(
+        n_passes,
+        lr=cfg.lr,
+        weight_decay=cfg.weight_decay,
+        patience=cfg.patience,
+        schedule=cfg.schedule,
+        fresh_factor=cfg.fresh_factor,
+    )
     card = {"init": init, "lag": 2 if cfg.lag2 else 1, **about(nights, parts, split, sources)}
     task = LanguageTask(length, cfg.lag2)
     train(model, task, blocks, parts["val"], plan, folder, seed=cfg.seed, card=card)

@@ -11,6 +11,7 @@ from torch import nn
 
 import models
 from engine import weights
+from evaluation.next_stage import judge, n_stages
 from models.sleepgpt import Config as LanguageConfig
 from models.sleepgpt import StageLanguageModel, resized
 from models.sleepgpt_night import Config as NightConfig
@@ -126,3 +127,49 @@ def unseen(nights: Sequence[StageNight], card: dict[str, Any]) -> list[StageNigh
     names = {name for part in ("train", "val") for name in split.get(part, ())}
     seen = frozenset(card.get("seen", ()))
     return [night for night in nights if night.name not in names and night.fingerprint not in seen]
+
+
+def judge_weights(
+    names: Sequence[str], nights: Sequence[StageNight], *, stride: int = 6, seed: int = 0
+) -> dict[str, Any]:
+    """Judge weights on the same nights: those that none of them was trained with.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Weights of language models and tables, by name or as files, all of one number of classes.
+    nights : sequence of StageNight
+        On the 30 s clock, in the classes of the weights.
+    stride : int
+        Epochs by which a language model's window moves, see `running_log_probs`.
+    seed : int
+        Of the draws of persons.
+
+    Returns
+    -------
+    dict
+        `results`: {name: scores} of `evaluation.next_stage.judge`; `n_nights`, `n_persons`;
+        `left_out`: names of the nights that some weights have seen, by name or by content.
+
+    Raises
+    ------
+    ValueError
+        If no night is left, or weights tell other stages apart than the others.
+    """
+    loaded = {name: weights.load(name) for name in names}
+    classes = {name: n_stages(model) for name, (model, _) in loaded.items()}
+    if len(set(classes.values())) > 1:
+        raise ValueError(f"weights of different classes cannot be compared: {classes}")
+    judged = list(nights)
+    for _, card in loaded.values():
+        judged = unseen(judged, card)
+    if not judged:
+        raise ValueError(f"all {len(nights)} nights were in the training of these weights")
+    kept = {night.name for night in judged}
+    only = {name: model for name, (model, _) in loaded.items()}
+    return {
+        "results": judge(only, judged, stride=stride, seed=seed),
+        "n_nights": len(judged),
+        "n_persons": len({night.owner for night in judged}),
+        "left_out": [night.name for night in nights if night.name not in kept],
+    }

@@ -36,6 +36,9 @@ class Plan:
     schedule : str
         `smooth`: a linear rise and half a cosine, step by step. `cos` and `step` are SleepGPT's,
         which change from pass to pass: see `published_rate`.
+    fresh_factor : float
+        Times the learning rate, for the parts a model names in `fresh`: those that stand behind
+        weights trained before and begin from nothing.
     """
 
     n_passes: int
@@ -47,6 +50,7 @@ class Plan:
     clip: float = 1.0
     patience: int = 0
     schedule: Schedule = "smooth"
+    fresh_factor: float = 1.0
 
     def __post_init__(self) -> None:
         if self.n_passes < 1:
@@ -58,13 +62,34 @@ class Plan:
 
 
 def adamw(model: nn.Module, plan: Plan) -> torch.optim.AdamW:
-    """Return AdamW over the trainable parameters, biases and norms without decay."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": plan.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=plan.lr, betas=plan.betas)
+    """Return AdamW over the trainable parameters, biases and norms without decay.
+
+    Each group holds its `factor` of the learning rate, which `set_rate` applies.
+    """
+    fresh = tuple(f"{part}." for part in getattr(model, "fresh", ()))
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            key = (parameter.ndim >= 2, bool(fresh) and name.startswith(fresh))
+            groups.setdefault(key, []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": plan.weight_decay if decays else 0.0,
+                "factor": plan.fresh_factor if is_fresh else 1.0,
+            }
+            for (decays, is_fresh), parameters in groups.items()
+        ],
+        lr=plan.lr,
+        betas=plan.betas,
+    )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group its share of the learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
 
 
 def learning_rate(step: int, n_steps: int, plan: Plan) -> float:

@@ -206,4 +206,6 @@ def _per_stage(judged: Sequence[_Judged], k: int) -> dict[str, float]:
     nats = np.concatenate([found.nats for found in judged])
     came = np.concatenate([found.came for found in judged])
     names = STAGES if k == len(STAGES) else FOUR_CLASSES
-    return {name: float(nats[came == s].mean()) for s, name in enumerate(names) if (came == s).any()}
+    return {
+        name: float(nats[came == s].mean()) for s, name in enumerate(names) if (came == s).any()
+    }

@@ -280,9 +280,7 @@ class HTNLSTM(_SegmentReader):
         picked, there = self.segments(ids, valid)
         places = torch.arange(1, there.shape[1] + 1, device=ids.device)
         lengths = (places * there).amax(dim=1).clamp(min=1)  # segments up to the last with a stage
-        packed = pack_padded_sequence(
-            picked, lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
+        packed = pack_padded_sequence(picked, lengths.cpu(), batch_first=True, enforce_sorted=False)
         outputs, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         last = outputs[torch.arange(len(outputs), device=ids.device), lengths - 1]
         return NightClasses(self.head(last), [])

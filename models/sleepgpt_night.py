@@ -24,6 +24,9 @@ from models.sleepgpt import StageLanguageModel
 # How a condition is brought to the order of one; its second column says that it is known
 SCALES = {"lights_off_h": 8.0, "age": 100.0, "sex": 1.0}
 UNBOUNDED = 1e4  # log units, more than any float32 softmax can tell apart
+HEAD_DROPOUT = (
+    0.2  # by the loss on held-out persons: without it the network overfits from pass 4 on
+)
 STRIDE = 15  # epochs by which the window moves over a night, see `running_log_probs`
 
 
@@ -48,6 +51,8 @@ class NightLanguageModel(nn.Module):
         `language` inside has the sizes of SleepGPT's.
     """
 
+    fresh = ("read", "head")  # what stands behind the language model
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
@@ -55,7 +60,7 @@ class NightLanguageModel(nn.Module):
         self.language = StageLanguageModel(LanguageConfig(**own))
         described = n_features(config.n_stages) + 2 * len(config.conditions)
         self.read = nn.Linear(config.width + described, config.hidden)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = nn.Dropout(HEAD_DROPOUT)
         self.head = nn.Linear(config.hidden, config.vocab_size)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)

@@ -189,4 +189,6 @@ def _holds_lines_of_stages(path: Path) -> bool:
     with path.open("rb") as file:
         begun = file.read(64).split(b"\n")[0].strip(b" \r,")
     codes = begun.split(b",")
-    return len(codes) > 2 and all(code.strip() in {b"-1", *b"0 1 2 3 4".split()} for code in codes[:-1])
+    return len(codes) > 2 and all(
+        code.strip() in {b"-1", *b"0 1 2 3 4".split()} for code in codes[:-1]
+    )

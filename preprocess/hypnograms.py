@@ -173,6 +173,7 @@ def facts(nights: Iterable[StageNight]) -> list[dict[str, str | int]]:
         for name, n_nights in counts.items()
     ]
 
+
 SOURCES: dict[str, tuple[HypnogramSource, ...]] = {
     "boas": (
         HypnogramSource(

@@ -51,9 +51,7 @@ def _schedules(meta: Meta) -> Arrays:
     """Learning rate of every pass of every schedule."""
     rates = {}
     for i, told in enumerate(meta["config"]["lr_schedules"]):
-        plan = Plan(
-            told["epochs"], lr=told["lr"], min_lr=told["min_lr"], schedule=told["schedule"]
-        )
+        plan = Plan(told["epochs"], lr=told["lr"], min_lr=told["min_lr"], schedule=told["schedule"])
         passes = range(told["epochs"])
         n_warmup = told["warmup_epochs"]
         rates[f"lr_{i}"] = np.array([published_rate(p, plan, n_warmup=n_warmup) for p in passes])
