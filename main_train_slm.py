@@ -28,7 +28,7 @@ class Config:
 
     data: Path = Path("../shared/data")  # folder of the open sources, see preprocess/hypnograms.py
     sources: tuple[str, ...] = ()  # of the open sources, those to read; all when none is named
-    # your own nights instead: night stores, folders of scoring files, scoring files, annotations.txt
+    # your own nights instead: night stores, scoring files or folders of them, annotations.txt
     nights: tuple[Path, ...] = ()
     person_letters: int = 0  # letters of a scoring file's name that name the person; 0 = all
     classes: Literal[5, 4] = 5  # 5: W N1 N2 N3 R; 4: W L D R
@@ -84,7 +84,7 @@ def main(cfg: Config) -> int:
     init = "" if cfg.dry_run else cfg.init
     start = Start(init, cfg.preset, cfg.context, cfg.classes, cfg.dropout, cfg.conditions)
     wanted = cfg.device if cfg.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    model = build(start, cfg.seed).to(wanted)
+    model: Any = build(start, cfg.seed).to(wanted)
     length = model.config.n_positions
     describe = getattr(model, "describe", None)
     blocks = BlockSource(parts["train"], length, cfg.batch_size, describe=describe)
@@ -126,6 +126,7 @@ def report(cfg: Config, parts: dict[str, list], card: dict[str, Any]) -> None:
     from engine.checkpoint import load_weights, save_weights
     from engine.language import tables
     from evaluation.next_stage import judge, printed
+    from evaluation.sampling import write_sampled
     from nights.atomic import write_text
 
     candidates = tables(parts["train"], cfg.classes)
@@ -142,24 +143,9 @@ def report(cfg: Config, parts: dict[str, list], card: dict[str, Any]) -> None:
     write_text(cfg.out / "results.json", json.dumps(results, indent=2) + "\n")
     print(printed(results))
     if cfg.samples:
-        sample(cfg, candidates["this run"], parts["test"])
-
-
-def sample(cfg: Config, model: Any, real: list) -> None:
-    """Draw whole nights from the model; write their statistics beside those of the test nights."""
-    import numpy as np
-    import torch
-
-    from evaluation.plots import save_figure
-    from evaluation.sampling import compare_nights, draw_nights, sampling_figure
-    from nights.atomic import write_text
-
-    n_nights, n_epochs = (2, 60) if cfg.dry_run else (cfg.samples, 800)
-    awake = np.zeros((n_nights, 10), dtype=np.int64)  # five minutes of wake
-    generator = torch.Generator().manual_seed(cfg.seed)
-    compared = compare_nights(draw_nights(model, awake, n_epochs, generator=generator), real)
-    write_text(cfg.out / "sampled.json", json.dumps(compared, indent=1) + "\n")
-    save_figure(sampling_figure(compared), cfg.out / "sampled.png")
+        n_nights, n_epochs = (2, 60) if cfg.dry_run else (cfg.samples, 800)
+        this, real = candidates["this run"], parts["test"]
+        write_sampled(cfg.out, this, real, n_nights=n_nights, n_epochs=n_epochs, seed=cfg.seed)
 
 
 if __name__ == "__main__":

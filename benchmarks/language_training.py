@@ -83,7 +83,8 @@ def main() -> None:
         "library's attention": (plain, 0.0),
         "library's attention, dropout 0.1": (plain, 0.1),
     }
-    speed, tokens, rows = matmul_gflop_per_s(), BATCH * LENGTH, []
+    speed, tokens = matmul_gflop_per_s(), BATCH * LENGTH
+    rows: list[tuple] = []
     for name, (work, dropout) in ways.items():
         start, whole = (measure(work, dropout, n, repeat=4) for n in (1, N_STEPS))
         step_s = (whole.cpu_s - start.cpu_s) / (N_STEPS - 1)

@@ -136,8 +136,7 @@ def running_log_probs(
         return begun
     if stride == 1:
         windows = ids.unfold(0, context, 1)[1:]  # (n - context, context)
-        told = [model.next_log_probs(part) for part in windows.split(256)]
-        return torch.cat([begun, *told])
+        return torch.cat([begun, *(model.next_log_probs(part) for part in windows.split(256))])
     ends = [*range(context + stride, len(ids), stride), len(ids)]
     windows = torch.stack([ids[end - context : end] for end in ends])
     told = torch.cat([model(part).log_softmax(dim=-1) for part in windows.split(64)])
@@ -165,8 +164,8 @@ class _Judged:
         if not len(came):
             return cls(np.empty(0), np.empty(0, dtype=bool), came)
         told = running_log_probs(model, stages, context, stride, known)[MIN_HISTORY - 1 : -1]
-        told = told[:, : n_stages(model)].double().cpu().numpy()
-        return cls(-told[np.arange(len(came)), came], told.argmax(axis=1) == came, came)
+        logs = told[:, : n_stages(model)].double().cpu().numpy()
+        return cls(-logs[np.arange(len(came)), came], logs.argmax(axis=1) == came, came)
 
 
 def _of_stretch(

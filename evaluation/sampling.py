@@ -6,18 +6,24 @@ whether what it has learned adds up to a night.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from evaluation.next_stage import n_stages
+from evaluation.plots import save_figure
 from evaluation.statistics import DEFINITIONS, sleep_statistics
+from nights.atomic import write_text
 from nights.hypnogram import Hypnogram
 from nights.sequences import StageNight
 from nights.stages import FOUR_CLASSES, STAGES
 
+BEGINNING = 10  # epochs of wake: lights are off before anyone sleeps
 CONTEXT = 60  # epochs a plain language model looks back while a night is drawn
 COMPARED = (
     *("tst_min", "se_percent", "sol_min", "waso_min", "awakenings", "stage_shifts_per_h"),
@@ -55,6 +61,35 @@ def draw_nights(
     return ids.numpy().astype(np.int8)
 
 
+def write_sampled(
+    folder: Path,
+    model: Any,
+    real: Sequence[StageNight],
+    *,
+    n_nights: int,
+    n_epochs: int = 800,
+    seed: int = 0,
+) -> None:
+    """Draw nights that begin with five minutes of wake; write sampled.json and sampled.png.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    model : Module
+        With `next_log_probs`.
+    real : sequence of StageNight
+        Nights to compare with; of each the first `n_epochs` count, shorter ones are left out.
+    n_nights, n_epochs, seed : int
+        How many nights of which length, and of the draws.
+    """
+    awake = np.zeros((n_nights, BEGINNING), dtype=np.int64)
+    generator = torch.Generator().manual_seed(seed)
+    compared = compare_nights(draw_nights(model, awake, n_epochs, generator=generator), real)
+    write_text(folder / "sampled.json", json.dumps(compared, indent=1) + "\n")
+    save_figure(sampling_figure(compared), folder / "sampled.png")
+
+
 def compare_nights(drawn: np.ndarray, real: Sequence[StageNight]) -> dict[str, dict[str, Any]]:
     """Return the statistics of drawn and real nights, each cut to the length of the drawn ones.
 
@@ -82,10 +117,8 @@ def compare_nights(drawn: np.ndarray, real: Sequence[StageNight]) -> dict[str, d
     }
 
 
-def sampling_figure(compared: dict[str, dict[str, Any]]) -> Any:
-    """Draw the statistics of real and of drawn nights side by side; returns a Figure."""
-    from matplotlib.figure import Figure
-
+def sampling_figure(compared: dict[str, dict[str, Any]]) -> Figure:
+    """Draw the statistics of real and of drawn nights side by side."""
     columns = 4
     figure = Figure(figsize=(9, 2.2 * -(-len(compared) // columns)), layout="constrained")
     axes = figure.subplots(-(-len(compared) // columns), columns, squeeze=False).ravel()

@@ -206,6 +206,8 @@ class HTN(_SegmentReader):
         (r"^cls_token", "whole_night"),
     )
 
+    places: torch.Tensor
+
     def __init__(self, config: HTNConfig) -> None:
         super().__init__(config)
         self.config: HTNConfig = config

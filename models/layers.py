@@ -37,7 +37,8 @@ class SelfAttention(nn.Module):
         width = x.shape[-1] // self.n_heads
         if causal and narrow_attention.serves(x, width, self.dropout if self.training else 0.0):
             return self.out(narrow_attention.attend(qkv, self.n_heads))
-        return self.mix(*qkv.chunk(3, dim=-1), allowed, causal=causal)
+        q, k, v = qkv.chunk(3, dim=-1)
+        return self.mix(q, k, v, allowed, causal=causal)
 
     def mix(
         self,

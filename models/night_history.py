@@ -93,7 +93,7 @@ def _averages(is_stage: np.ndarray, changed: np.ndarray, keep: float) -> list[np
     stayed[:, 1:] = is_stage[:, :-1]
     total = _fading_sum(np.ones((1, changed.shape[1], 1)), keep)
     n_left = _fading_sum(left, keep)
-    # Counts begin with a tenth of a change in one epoch: what is not known yet looks like most sleep
+    # Counts begin with a tenth of a change in one epoch: what is not known looks like most sleep
     rates = (n_left + 0.1) / (_fading_sum(stayed, keep) + 1)
     return [
         _fading_sum(is_stage, keep) / total,
