@@ -1,4 +1,4 @@
-"""The plain peer of diagnosis networks: sleep statistics and transitions, and boosted trees on them.
+"""The plain peer of diagnosis networks: boosted trees on sleep statistics and transitions.
 
 SleepGPT's baseline: 21 statistics and 25 transition probabilities of a night, put to gradient
 boosting. The published one uses XGBoost; scikit-learn's histogram boosting is of the same kind and
@@ -54,7 +54,7 @@ def night_features(hypnogram: Hypnogram) -> np.ndarray:
 
 
 def boosted_trees(seed: int = 42) -> Any:
-    """Return the untrained classifier: 20 rounds, depth 3, rate 0.1, 60 % of features, as published.
+    """Return the untrained classifier: 20 rounds, depth 3, rate 0.1, 60 % of features a split.
 
     Features need no scaling. Its published peer also draws 70 % of the nights for each tree, which
     this one does not.
