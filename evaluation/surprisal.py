@@ -18,7 +18,9 @@ from nights.sequences import stretches
 IMPROBABLE_NATS = -np.log(0.01)  # one epoch in a hundred is as improbable by the model itself
 
 
-def surprisal(hypnogram: Hypnogram, model: Any, *, context: int | None = None) -> np.ndarray:
+def surprisal(
+    hypnogram: Hypnogram, model: Any, *, context: int | None = None, stride: int = 1
+) -> np.ndarray:
     """Return the negative log-probability of every epoch given those before it.
 
     Parameters
@@ -27,8 +29,8 @@ def surprisal(hypnogram: Hypnogram, model: Any, *, context: int | None = None) -
         A night, on the clock and in the classes of the model.
     model : Module
         A stage language model, a transition table or a mixture.
-    context : int, optional
-        Epochs a language model looks back at most.
+    context, stride : int
+        Epochs a language model looks back at most, and moves by; see `running_log_probs`.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def surprisal(hypnogram: Hypnogram, model: Any, *, context: int | None = None) -
         stages = hypnogram.stages[stretch].astype(np.int64)
         if len(stages) < 2:
             continue
-        told = running_log_probs(model, stages[:-1], context).cpu().numpy()
+        told = running_log_probs(model, stages[:-1], context, stride).cpu().numpy()
         nats[stretch.start + 1 : stretch.stop] = -told[np.arange(len(told)), stages[1:]]
     return nats
 
