@@ -37,7 +37,7 @@ def main(cfg: Config) -> int:
     import torch
 
     import models
-    from engine.denoising import DenoisingTask, StagedSource
+    from engine.denoising import DenoisingTask, JudgedSource
     from engine.log import RunFolder
     from engine.optim import Plan
     from engine.train import train
@@ -65,7 +65,7 @@ def main(cfg: Config) -> int:
     )
     held_out = spoiled(part_of(nights, split, "val"), 1, rng)
     n_batches = 2 if cfg.dry_run else 100
-    source = StagedSource(taught, length=BLOCK, batch_size=BATCH_SIZE, n_batches=n_batches)
+    source = JudgedSource(taught, length=BLOCK, batch_size=BATCH_SIZE, n_batches=n_batches)
     plan = Plan(1 if cfg.dry_run else cfg.n_passes, lr=cfg.lr, weight_decay=1e-2)
     card = about(cfg, nights)
     model = models.create("denoiser")

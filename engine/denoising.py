@@ -17,7 +17,7 @@ from nights.stages import UNSCORED
 
 
 @dataclass(frozen=True, eq=False)
-class StagedNight:
+class JudgedNight:
     """One night as stagers saw it and as it was scored.
 
     Parameters
@@ -49,7 +49,7 @@ class StagedNight:
 
 
 @dataclass(frozen=True)
-class StagedBlocks:
+class JudgedBlocks:
     """Blocks of consecutive epochs: evidence (B, T, S, 5) and stages int64 (B, T)."""
 
     evidence: torch.Tensor
@@ -57,12 +57,12 @@ class StagedBlocks:
     nights: tuple[str, ...]
 
 
-class StagedSource:
+class JudgedSource:
     """Blocks cut at random places from nights, none across a gap.
 
     Parameters
     ----------
-    nights : sequence of StagedNight
+    nights : sequence of JudgedNight
     length : int
         Epochs per block; a shorter stretch is padded at its end.
     batch_size, n_batches : int
@@ -75,7 +75,7 @@ class StagedSource:
     """
 
     def __init__(
-        self, nights: Sequence[StagedNight], *, length: int, batch_size: int, n_batches: int
+        self, nights: Sequence[JudgedNight], *, length: int, batch_size: int, n_batches: int
     ) -> None:
         self.length, self.batch_size, self.n_batches = length, batch_size, n_batches
         self._pieces = [
@@ -91,13 +91,13 @@ class StagedSource:
     def __len__(self) -> int:
         return self.n_batches
 
-    def draw(self, generator: torch.Generator) -> Iterator[StagedBlocks]:
+    def draw(self, generator: torch.Generator) -> Iterator[JudgedBlocks]:
         """Yield the batches of one pass; long stretches are drawn more often."""
         for _ in range(self.n_batches):
             drawn = torch.multinomial(self._share, self.batch_size, True, generator=generator)
             yield self._batch(drawn.tolist(), generator)
 
-    def _batch(self, drawn: Sequence[int], generator: torch.Generator) -> StagedBlocks:
+    def _batch(self, drawn: Sequence[int], generator: torch.Generator) -> JudgedBlocks:
         """Cut one block from each of the pieces `drawn`."""
         n_stagers = self._pieces[0][1].shape[1]
         evidence = np.full((len(drawn), self.length, n_stagers, 5), np.log(0.2), np.float32)
@@ -110,7 +110,7 @@ class StagedSource:
             evidence[row, : len(block)] = said[first : first + self.length]
             stages[row, : len(block)] = np.where(block == UNSCORED, IGNORED, block)
         names = tuple(sorted({self._pieces[piece][0] for piece in drawn}))
-        return StagedBlocks(torch.from_numpy(evidence), torch.from_numpy(stages), names)
+        return JudgedBlocks(torch.from_numpy(evidence), torch.from_numpy(stages), names)
 
 
 class DenoisingTask:
@@ -119,7 +119,7 @@ class DenoisingTask:
     headline: ClassVar[str] = "nll"
     higher_is_better: ClassVar[bool] = False
 
-    def loss(self, model: nn.Module, batch: StagedBlocks) -> tuple[torch.Tensor, dict[str, float]]:
+    def loss(self, model: nn.Module, batch: JudgedBlocks) -> tuple[torch.Tensor, dict[str, float]]:
         """Return the mean cross-entropy in nats per epoch."""
         device = next(model.parameters()).device
         logits = model(batch.evidence.to(device)).flatten(0, 1)
@@ -127,7 +127,7 @@ class DenoisingTask:
         loss = F.cross_entropy(logits, stages, ignore_index=IGNORED)
         return loss, {"loss": loss.item()}
 
-    def evaluate(self, model: Any, held_out: Sequence[StagedNight]) -> dict[str, float]:
+    def evaluate(self, model: Any, held_out: Sequence[JudgedNight]) -> dict[str, float]:
         """Return nats per scored epoch and accuracy on whole nights."""
         nats, right, n_epochs = 0.0, 0, 0
         for night in held_out:

@@ -14,7 +14,8 @@ import numpy as np
 from nights.hypnogram import Hypnogram
 from nights.sequences import stretches
 from nights.stages import UNSCORED
-from staging.decoders import DECODERS, Decoded, Settings
+from staging.decoders import DECODERS
+from staging.decoding import Decoded, Settings
 from staging.prior import LanguageModel, StagePrior
 
 EPSILON = 1e-8  # added to a probability before its logarithm
@@ -22,7 +23,9 @@ LOCK_IN_SHARE = 0.15  # see `lock_in`
 
 _MEANING = {
     "greedy": "hypnodensity: the weighted sum the decoder maximised, not a posterior",
+    "beam": "hypnodensity: the weighted sum along the best history, not a posterior",
     "viterbi": "hypnodensity: posterior of each epoch in the first-order chain",
+    "posterior": "hypnodensity: posterior of each epoch given the whole stretch",
 }
 
 
@@ -64,7 +67,8 @@ def correct_many(
     language_model : LanguageModel or StagePrior
         A model with `next_log_probs`; in a `StagePrior` it remembers contexts between calls.
     decoder : str
-        One of `DECODERS`: `greedy` is the published rule, `viterbi` its exact first-order peer.
+        One of `DECODERS`: `greedy` is the published rule, `beam` keeps five histories, `viterbi` is
+        exact for first-order transitions, `posterior` gives each epoch's probability.
     weight : float
         Share of the language model in the sum of logarithms, 0..1. The published value 0.1 is safe;
         `greedy` locks in from about 0.3.
