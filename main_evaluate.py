@@ -56,14 +56,15 @@ def correction(cfg: Correction) -> int:
     import torch
 
     from nights.atomic import write_text
-    from staging import trial
+    from staging import outputs, trial
+    from staging.ways import ways
 
     torch.set_num_threads(cfg.threads)
-    nights = trial.together([trial.read_outputs(path) for path in cfg.outputs])
+    nights = outputs.together([outputs.read_outputs(path) for path in cfg.outputs])
     nights = nights[:4] if cfg.dry_run else nights
     cfg.out.mkdir(parents=True, exist_ok=True)
     dump(cfg, cfg.out / "config.json")
-    ways = trial.ways(
+    tried = ways(
         cfg.ways,
         language_model=cfg.language_model,
         transitions=cfg.transitions,
@@ -74,7 +75,7 @@ def correction(cfg: Correction) -> int:
     )
     n_folds = 2 if cfg.dry_run else cfg.n_folds
     results = {
-        name: trial.run(way, nights, cfg.out / name, n_folds=n_folds) for name, way in ways.items()
+        name: trial.run(way, nights, cfg.out / name, n_folds=n_folds) for name, way in tried.items()
     }
     rows = trial.judge(nights, results, seed=cfg.seed)
     write_text(cfg.out / "results.json", json.dumps(rows, indent=2) + "\n")

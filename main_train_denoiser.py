@@ -57,9 +57,9 @@ def main(cfg: Config) -> int:
     write_split(cfg.out, split)
     rng = np.random.default_rng(cfg.seed)
     # The test part is only the people who are judged elsewhere: real stagers are the test
-    taught = [n for part in ("train", "test") for n in part_of(nights, split, part)]
+    people = [n for part in ("train", "test") for n in part_of(nights, split, part)]
     taught = spoiled(
-        [night for night in taught if night.owner not in JUDGED_ELSEWHERE],
+        [night for night in people if night.owner not in JUDGED_ELSEWHERE],
         1 if cfg.dry_run else cfg.n_stagers,
         rng,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,8 @@ def write_outputs(path: Path, nights: Iterable[Columns]) -> Path:
             whole = np.full(n, values) if np.ndim(values) == 0 else values
             columns.setdefault(name, []).append(whole)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **{name: np.concatenate(v) for name, v in columns.items()})
+        whole: dict[str, Any] = {name: np.concatenate(v) for name, v in columns.items()}
+        np.savez_compressed(file, **whole)
     return path
 
 
@@ -48,8 +50,11 @@ def sleepedf20(data: Path, folder: Path) -> dict[str, Path]:
     parts: dict[str, list[Columns]] = {n: [] for n in (*HEADS, "summed")}
     for record, start, n in bounds:
         piece, place = slice(int(start), int(start) + int(n)), position[start : start + n]
-        about = {"labels": _placed(labels[piece], place, UNSCORED)}
-        about |= {"night": np.array(record), "person": np.array(f"sleepedf/{record[:5]}")}
+        about = {
+            "labels": _placed(labels[piece], place, UNSCORED),
+            "night": np.array(record),
+            "person": np.array(f"sleepedf/{record[:5]}"),
+        }
         heads = {name: _placed(proba[k, piece], place, np.nan) for name, k in HEADS.items()}
         heads["previous"] = _moved(heads["previous"], heads["middle"], -1)
         heads["next"] = _moved(heads["next"], heads["middle"], 1)
@@ -84,9 +89,8 @@ def dod(data: Path, folder: Path) -> dict[str, Path]:
             about = {"night": np.array(night), "person": np.array(night), "labels": labels}
             names = file[f"{night.split('/')[0]}/model_names"]
             for name, said in zip(names.tolist(), file[f"{night}/models"], strict=True):
-                parts.setdefault(name.replace("_et_Al", "").replace("_et_al", ""), []).append(
-                    {**about, "stages": said}
-                )
+                family = name.split("_")[0]  # "et_Al" in one cohort, "et_al" in the other
+                parts.setdefault(family, []).append({**about, "stages": said})
     return {n: write_outputs(folder / f"dod_{n}.npz", nights) for n, nights in parts.items()}
 
 

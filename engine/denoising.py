@@ -86,7 +86,9 @@ class JudgedSource:
         ]
         if not self._pieces:
             raise ValueError("no night is both staged and scored: nothing to learn from")
-        self._share = torch.tensor([len(stages) for _, _, stages in self._pieces], dtype=float)
+        self._share = torch.tensor(
+            [len(stages) for _, _, stages in self._pieces], dtype=torch.float64
+        )
 
     def __len__(self) -> int:
         return self.n_batches

@@ -156,7 +156,8 @@ def fit(
     order = np.random.default_rng(seed).permutation(len(persons)).tolist()
     n_groups = max(2, n_members)
     group = {persons[person]: place % n_groups for place, person in enumerate(order)}
-    members, unseen = [], {}
+    members: list[Denoiser] = []
+    unseen: dict[str, np.ndarray] = {}
     for number in range(min(n_members, len(persons))):
         left_out = [night for night in nights if group[night.person] == number]
         taught = [night for night in nights if group[night.person] != number]
@@ -185,5 +186,5 @@ def _taught(
     run = RunFolder(folder)
     best = train(member, DenoisingTask(), source, held_out, Plan(n_passes, lr=lr), run, seed=seed)
     if best["pass"] != n_passes:
-        member = load_weights(run.best)[0]
+        member.load_state_dict(load_weights(run.best)[0].state_dict())
     return member.eval()
