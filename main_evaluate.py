@@ -57,7 +57,8 @@ def correction(cfg: Correction) -> int:
 
     from nights.atomic import write_text
     from staging import outputs, trial
-    from staging.ways import ways
+    from staging.prior import StagePrior
+    from staging.ways import load_apart, ways
 
     torch.set_num_threads(cfg.threads)
     nights = outputs.together([outputs.read_outputs(path) for path in cfg.outputs])
@@ -66,9 +67,9 @@ def correction(cfg: Correction) -> int:
     dump(cfg, cfg.out / "config.json")
     tried = ways(
         cfg.ways,
-        language_model=cfg.language_model,
-        transitions=cfg.transitions,
-        denoiser=cfg.denoiser,
+        language_model=StagePrior(load_apart(cfg.language_model, nights)),
+        transitions=StagePrior(load_apart(cfg.transitions, nights)),
+        denoiser=load_apart(cfg.denoiser, nights),
         n_members=cfg.n_members,
         n_passes=1 if cfg.dry_run else cfg.n_passes,
         seed=cfg.seed,

@@ -30,8 +30,8 @@ def write_outputs(path: Path, nights: Iterable[Columns]) -> Path:
             whole = np.full(n, values) if np.ndim(values) == 0 else values
             columns.setdefault(name, []).append(whole)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        whole: dict[str, Any] = {name: np.concatenate(v) for name, v in columns.items()}
-        np.savez_compressed(file, **whole)
+        laid: dict[str, Any] = {name: np.concatenate(v) for name, v in columns.items()}
+        np.savez_compressed(file, **laid)
     return path
 
 
@@ -50,15 +50,15 @@ def sleepedf20(data: Path, folder: Path) -> dict[str, Path]:
     parts: dict[str, list[Columns]] = {n: [] for n in (*HEADS, "summed")}
     for record, start, n in bounds:
         piece, place = slice(int(start), int(start) + int(n)), position[start : start + n]
-        about = {
+        about: Columns = {
             "labels": _placed(labels[piece], place, UNSCORED),
-            "night": np.array(record),
+            "night": np.array(f"sleepedf/{record[:6]}"),
             "person": np.array(f"sleepedf/{record[:5]}"),
         }
         heads = {name: _placed(proba[k, piece], place, np.nan) for name, k in HEADS.items()}
         heads["previous"] = _moved(heads["previous"], heads["middle"], -1)
         heads["next"] = _moved(heads["next"], heads["middle"], 1)
-        for name, said in (heads | {"summed": sum(heads.values()) / 3}).items():
+        for name, said in (heads | {"summed": np.mean(list(heads.values()), axis=0)}).items():
             parts[name].append({**about, "proba": said})
     return {n: write_outputs(folder / f"sleepedf20_{n}.npz", nights) for n, nights in parts.items()}
 
@@ -74,7 +74,10 @@ def boas(data: Path, folder: Path) -> dict[str, Path]:
         labels = _boas_column(file, "stage_hum")
         for which, nights in parts.items():
             said = _boas_column(file.with_name(f"{name}_{which}_events.tsv"), "stage_ai")
-            about = {"night": np.array(name), "person": np.array(f"boas/{person[name]}")}
+            about = {
+                "night": np.array(f"boas/{file.stem}"),
+                "person": np.array(f"boas/{person[name]}"),
+            }
             nights.append({"stages": said, "labels": labels, **about})
     return {n: write_outputs(folder / f"boas_{n}.npz", nights) for n, nights in parts.items()}
 
@@ -86,10 +89,11 @@ def dod(data: Path, folder: Path) -> dict[str, Path]:
         for key in sorted(k for k in file.files if k.endswith("/scorers")):
             night = key.removesuffix("/scorers")
             labels = consensus(file[key])
-            about = {"night": np.array(night), "person": np.array(night), "labels": labels}
+            name = np.array(f"dod/{night}")  # a night a person
+            about = {"night": name, "person": name, "labels": labels}
             names = file[f"{night.split('/')[0]}/model_names"]
-            for name, said in zip(names.tolist(), file[f"{night}/models"], strict=True):
-                family = name.split("_")[0]  # "et_Al" in one cohort, "et_al" in the other
+            for stager, said in zip(names.tolist(), file[f"{night}/models"], strict=True):
+                family = stager.split("_")[0]  # "et_Al" in one cohort, "et_al" in the other
                 parts.setdefault(family, []).append({**about, "stages": said})
     return {n: write_outputs(folder / f"dod_{n}.npz", nights) for n, nights in parts.items()}
 

@@ -24,6 +24,7 @@ from staging.denoiser import Committee, fit
 from staging.outputs import largest, raw_stages
 from staging.prior import StagePrior
 
+ABSTAINS = "abstains"
 WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.4)  # of the language model; 0 = the stager alone
 Nights = Sequence[JudgedNight]
 Stages = list[np.ndarray]  # int8 (E,), one array a night
@@ -43,26 +44,60 @@ Way = Callable[[Nights, Nights, Path], Corrected]  # people to learn from, night
 def ways(
     names: Sequence[str],
     *,
-    language_model: str,
-    transitions: str,
-    denoiser: str,
+    language_model: StagePrior | None = None,
+    transitions: StagePrior | None = None,
+    denoiser: Denoiser | None = None,
     n_members: int = 2,
     n_passes: int = 4,
     seed: int = 0,
 ) -> dict[str, Way]:
-    """Return ways of correction by name: none, a decoder, generic, fitted; weights are loaded."""
+    """Return ways of correction by name; the first is `none`.
+
+    Parameters
+    ----------
+    names : sequence of str
+        `greedy` and `beam` (with the language model), `viterbi` and `posterior` (with the
+        transitions), `generic` and `fitted` (with the denoiser; `fitted` joins the transitions).
+    language_model, transitions, denoiser
+        What the named ways need, known not to have seen the people to be judged (`load_apart`).
+    n_members, n_passes, seed
+        Of the fits.
+    """
     made: dict[str, Way] = {"none": uncorrected}
-    chain: Any = StagePrior(load(transitions)[0])  # type: ignore[arg-type]
     for name in names:
-        if name in ("greedy", "beam"):
-            made[name] = by_decoder(StagePrior(load(language_model)[0]), name)  # type: ignore
-        elif name in ("viterbi", "posterior"):
-            made[name] = by_decoder(chain, name)
-        elif name in ("generic", "fitted"):
-            network: Any = load(denoiser)[0]
-            fitted = by_fitted(network, chain, n_members=n_members, n_passes=n_passes, seed=seed)
-            made[name] = fitted if name == "fitted" else by_generic(network)
+        if name in ("greedy", "beam") and language_model is not None:
+            made[name] = by_decoder(language_model, name)
+        elif name in ("viterbi", "posterior") and transitions is not None:
+            made[name] = by_decoder(transitions, name)
+        elif name == "generic" and denoiser is not None:
+            made[name] = by_generic(denoiser)
+        elif name == "fitted" and denoiser is not None:
+            made[name] = by_fitted(
+                denoiser, transitions, n_members=n_members, n_passes=n_passes, seed=seed
+            )
+        else:
+            raise ValueError(f"way {name!r} is unknown or lacks its weights")
     return made
+
+
+def load_apart(weights: str, nights: Nights) -> Any:
+    """Load weights and make sure that none of these people or nights was in their training.
+
+    Raises
+    ------
+    ValueError
+        If the card of the weights names one of them, as `source/person` or `source/night`.
+    """
+    model, card = load(weights)
+    split = card.get("split", {})
+    seen = {*card.get("persons", ()), *split.get("train", ()), *split.get("val", ())}
+    both = sorted(seen & {name for night in nights for name in (night.person, night.night)})
+    if both:
+        raise ValueError(
+            f"weights {weights!r} were trained with {len(both)} of these people or nights "
+            f"({both[0]}, ...): judge them elsewhere, or use other weights"
+        )
+    return model
 
 
 def uncorrected(others: Nights, nights: Nights, folder: Path) -> Corrected:
@@ -82,7 +117,7 @@ def by_decoder(
             f"weight {weight:g}": decoded(others, prior, decoder, weight) for weight in weights
         }
         chosen = choose(others, options, min_gain) if others else f"weight {weights[0]:g}"
-        if chosen == "abstains":
+        if chosen == ABSTAINS:
             return Corrected([raw_stages(night) for night in nights], chosen)
         weight = float(chosen.split()[-1])
         return Corrected(decoded(nights, prior, decoder, weight), chosen)
@@ -141,7 +176,7 @@ def by_fitted(
                 name = f"denoiser, weight {weight:g}"
                 options[name] = decoded(denoised, prior, "viterbi", weight)
         chosen = choose(judged, options) if judged else "denoiser"
-        if chosen == "abstains":
+        if chosen == ABSTAINS:
             return Corrected([raw_stages(night) for night in nights], chosen)
         told = [committee.log_probs(night.evidence, night.person) for night in nights]
         if chosen == "denoiser" or prior is None:
@@ -174,7 +209,7 @@ def choose(
     persons = [night.person for night in nights]
     truths = [night.stages for night in nights]
     base = best_single(nights)
-    best, gain = "abstains", min_gain
+    best, gain = ABSTAINS, min_gain
     for name, stages in options.items():
         found = compare(truths, stages)
         reached = found.pooled["accuracy"] - base.pooled["accuracy"]
