@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 
 import models
 from engine import weights
-from evaluation.next_stage import judge, n_stages
+from evaluation.next_stage import judge, n_stages, printed
 from models.sleepgpt import Config as LanguageConfig
 from models.sleepgpt import StageLanguageModel, resized
 from models.sleepgpt_night import Config as NightConfig
@@ -19,6 +20,7 @@ from models.sleepgpt_night import NightLanguageModel
 from models.transitions import Duration, DurationConfig, Markov, MarkovConfig
 from nights.sequences import StageNight, sequences
 from nights.splits import Split
+from preprocess.corpus import gather, in_classes
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,37 @@ def unseen(nights: Sequence[StageNight], card: dict[str, Any]) -> list[StageNigh
     return [night for night in nights if night.name not in names and night.fingerprint not in seen]
 
 
+def judged_nights(
+    paths: Iterable[Path],
+    names: Sequence[str],
+    *,
+    person_letters: int = 0,
+    stage_map: str | None = None,
+    trim_wake: bool = True,
+) -> list[StageNight]:
+    """Return nights to judge weights on, in the classes of the first of them.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        What `preprocess.corpus.gather` takes.
+    names : sequence of str
+        Weights, by name or file.
+    person_letters : int
+        Letters of a scoring file's name that name the person; 0 = all of it.
+    stage_map : str, optional
+        How scoring files write stages, where they do not tell.
+    trim_wake : bool
+        Leave out wake further than half an hour from sleep, as in training.
+    """
+    n_classes = n_stages(weights.load(names[0])[0])
+    letters = person_letters or None
+    nights = gather(paths, person=lambda file: file.name[:letters], stage_map=stage_map)
+    if trim_wake:
+        nights = [night.without_long_wake() for night in nights]
+    return in_classes(nights, n_classes)
+
+
 def judge_weights(
     names: Sequence[str], nights: Sequence[StageNight], *, stride: int = 6, seed: int = 0
 ) -> dict[str, Any]:
@@ -173,3 +206,13 @@ def judge_weights(
         "n_persons": len({night.owner for night in judged}),
         "left_out": [night.name for night in nights if night.name not in kept],
     }
+
+
+def told(found: dict[str, Any]) -> str:
+    """Return the table of `judge_weights` and what was left out, in words."""
+    lines = [printed({"nll": found["results"]})]
+    lines.append(f"{found['n_nights']} nights of {found['n_persons']} persons")
+    if left := found["left_out"]:
+        some = ", ".join(left[:5]) + (" ..." if len(left) > 5 else "")
+        lines.append(f"left out {len(left)} that weights were trained with: {some}")
+    return "\n".join(lines) + "\n"
