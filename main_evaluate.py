@@ -147,9 +147,6 @@ COMMANDS: dict[str, Command] = {
     "correction": (correction, Correction),
     "language": (language, Language),
 }
-    "correction": (correction, Correction),
-    "language": (language, Language),
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
