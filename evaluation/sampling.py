@@ -85,12 +85,15 @@ def write_sampled(
     """
     awake = np.zeros((n_nights, BEGINNING), dtype=np.int64)
     generator = torch.Generator().manual_seed(seed)
-    compared = compare_nights(draw_nights(model, awake, n_epochs, generator=generator), real)
+    drawn = draw_nights(model, awake, n_epochs, generator=generator)
+    compared = compare_nights(drawn, real, n_stages(model))
     write_text(folder / "sampled.json", json.dumps(compared, indent=1) + "\n")
     save_figure(sampling_figure(compared), folder / "sampled.png")
 
 
-def compare_nights(drawn: np.ndarray, real: Sequence[StageNight]) -> dict[str, dict[str, Any]]:
+def compare_nights(
+    drawn: np.ndarray, real: Sequence[StageNight], n_classes: int = 5
+) -> dict[str, dict[str, Any]]:
     """Return the statistics of drawn and real nights, each cut to the length of the drawn ones.
 
     Returns
@@ -98,11 +101,13 @@ def compare_nights(drawn: np.ndarray, real: Sequence[StageNight]) -> dict[str, d
     dict
         {statistic: {"unit", "drawn": values, "real": values}}, NaN left out.
     """
-    length = drawn.shape[1]
+    length, classes = drawn.shape[1], STAGES if n_classes == len(STAGES) else FOUR_CLASSES
     long_enough = [n.stages[_first(n) :][:length] for n in real]
     rows = {
-        "drawn": [_statistics(stages, drawn.max() > 3) for stages in drawn],
-        "real": [_statistics(s, drawn.max() > 3) for s in long_enough if len(s) == length],
+        "drawn": [sleep_statistics(Hypnogram(stages, classes=classes)) for stages in drawn],
+        "real": [
+            sleep_statistics(Hypnogram(s, classes=classes)) for s in long_enough if len(s) == length
+        ],
     }
     return {
         name: {
@@ -135,8 +140,3 @@ def sampling_figure(compared: dict[str, dict[str, Any]]) -> Figure:
 def _first(night: StageNight) -> int:
     """Return the first scored epoch."""
     return int(np.argmax(night.stages >= 0))
-
-
-def _statistics(stages: np.ndarray, five: bool) -> dict[str, float]:
-    """Return the statistics of one night."""
-    return sleep_statistics(Hypnogram(stages, classes=STAGES if five else FOUR_CLASSES))
