@@ -86,7 +86,7 @@ def _adapter(config: Any, *renames: tuple[str, str]) -> Adapter:
     """Return the adapter of one classifier: the language model inside, and its own parts."""
     language = StageLanguageModel.published
     inside = tuple(
-        (pattern.replace("^", "^(?:language\\.)?"), f"language.{name}" if "^" in pattern else name)
+        (pattern, f"language.{name}" if pattern.startswith("^") else name)
         for pattern, name in language.renames
     )
     return Adapter(
