@@ -125,7 +125,7 @@ def report(cfg: Config, parts: dict[str, list], card: dict[str, Any]) -> None:
     from engine import weights
     from engine.checkpoint import load_weights, save_weights
     from engine.language import tables
-    from evaluation.next_stage import judge, printed
+    from evaluation.next_stage import judge_by_source, printed
     from evaluation.sampling import write_sampled
     from nights.atomic import write_text
 
@@ -135,11 +135,8 @@ def report(cfg: Config, parts: dict[str, list], card: dict[str, Any]) -> None:
     if card["init"] and cfg.classes == 5:
         candidates[cfg.init] = weights.load(cfg.init)[0]
     candidates["this run"] = load_weights(cfg.out / "best.safetensors")[0]
-    groups = {"all": parts["test"]}
-    for night in parts["test"]:
-        groups.setdefault(night.source, []).append(night)
     stride = 30 if cfg.dry_run else 6
-    results = {group: judge(candidates, test, stride=stride) for group, test in groups.items()}
+    results = judge_by_source(candidates, parts["test"], stride=stride)
     write_text(cfg.out / "results.json", json.dumps(results, indent=2) + "\n")
     print(printed(results))
     if cfg.samples:

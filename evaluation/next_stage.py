@@ -66,20 +66,53 @@ def judge(
         {name: the scores of `next_stage_scores`, `interval`: 95 % of `nll` over draws of persons
         with replacement, `per_stage`: {stage: `nll` of the epochs in which it came}}.
     """
-    results = {}
-    for name, model in models.items():
-        judged = [
-            (night.owner, _of_stretch(model, night, stretch, context, stride))
+    return judge_by_source(models, nights, context=context, stride=stride, seed=seed)["all"]
+
+
+def judge_by_source(
+    models: Mapping[str, Any],
+    nights: Sequence[StageNight],
+    *,
+    context: int | None = None,
+    stride: int = 1,
+    seed: int = 0,
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return `judge` of all nights and of those of each source: {"all" or source: {name: scores}}.
+
+    Every night is put to a model once. A source none of whose nights is long enough is left out.
+    """
+    judged = {
+        name: [
+            (night, _of_stretch(model, night, stretch, context, stride))
             for night in nights
             for stretch in stretches(night.stages != UNSCORED)
+            if stretch.stop - stretch.start > MIN_HISTORY
         ]
-        all_of = [found for _, found in judged]
-        results[name] = {
-            **_pooled(all_of),
-            "interval": _interval(judged, seed),
-            "per_stage": _per_stage(all_of, n_stages(model)),
+        for name, model in models.items()
+    }
+    long_enough = next(iter(judged.values()))
+    sources = dict.fromkeys(night.source for night, _ in long_enough)
+    groups: dict[str, dict[str, dict[str, Any]]] = {}
+    for group in ("all", *sources):
+        groups[group] = {
+            name: _scores(
+                [(n.owner, found) for n, found in judged[name] if group in ("all", n.source)],
+                n_stages(model),
+                seed,
+            )
+            for name, model in models.items()
         }
-    return results
+    return groups
+
+
+def _scores(judged: Sequence[tuple[str, _Judged]], k: int, seed: int) -> dict[str, Any]:
+    """Return the scores of one model on one group of nights."""
+    all_of = [found for _, found in judged]
+    return {
+        **_pooled(all_of),
+        "interval": _interval(judged, seed),
+        "per_stage": _per_stage(all_of, k),
+    }
 
 
 def printed(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
