@@ -7,6 +7,7 @@ cd "$(dirname "$0")"
 
 DATA=${DATA:-../shared/data} # folder of the open hypnograms, see preprocess/hypnograms.py
 OUT=${OUT:-runs}
+PYTHON=${PYTHON:-python}
 WHAT=${1:-language}
 shift || true
 
@@ -14,25 +15,25 @@ case "$WHAT" in
 # The stage language model, one shift, begun with the published weights (main_weights.py get
 # sleepgpt-shhs-90). One thread, 3 minutes; 0.35 nats on held-out people, all sources.
 language)
-    python main_train_slm.py --data "$DATA" --out "$OUT/slm" --n-passes 4 "$@"
+    "$PYTHON" main_train_slm.py --data "$DATA" --out "$OUT/slm" --n-passes 4 "$@"
     ;;
 # The same with all the night has been so far: 5 minutes; the best figure here.
 whole-night)
-    python main_train_slm.py --data "$DATA" --out "$OUT/slm-night" --preset night \
+    "$PYTHON" main_train_slm.py --data "$DATA" --out "$OUT/slm-night" --preset night \
         --lr 3e-4 --fresh-factor 6.7 --weight-decay 0.1 --n-passes 6 "$@"
     ;;
 # Four classes, W L D R.
 four)
-    python main_train_slm.py --data "$DATA" --out "$OUT/slm-4" --classes 4 --n-passes 4 "$@"
+    "$PYTHON" main_train_slm.py --data "$DATA" --out "$OUT/slm-4" --classes 4 --n-passes 4 "$@"
     ;;
 # From scratch, 120 epochs of context, in the published schedule.
 scratch)
-    python main_train_slm.py --data "$DATA" --out "$OUT/slm-scratch" --init "" --preset paper-120 \
+    "$PYTHON" main_train_slm.py --data "$DATA" --out "$OUT/slm-scratch" --init "" --preset paper-120 \
         --lr 1e-3 --n-passes 20 --schedule cos "$@"
     ;;
 # The labels moved twice, as published, to compare with the published weights: never for use.
 lag2)
-    python main_train_slm.py --data "$DATA" --out "$OUT/slm-lag2" --init "" --lag2 \
+    "$PYTHON" main_train_slm.py --data "$DATA" --out "$OUT/slm-lag2" --init "" --lag2 \
         --dropout 0.1 --n-passes 20 --schedule cos "$@"
     ;;
 # Every line above as a trial on one source, two minutes.
