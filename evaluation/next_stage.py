@@ -163,7 +163,8 @@ def running_log_probs(
     if hasattr(model, "running_log_probs"):
         return model.running_log_probs(stages)
     context = context or model.config.n_positions
-    ids = torch.from_numpy(np.asarray(stages, dtype=np.int64))
+    device = next(model.parameters()).device
+    ids = torch.from_numpy(np.asarray(stages, dtype=np.int64)).to(device)
     begun = model(ids[None, :context])[0].log_softmax(dim=-1)  # (min(n, context), K)
     if len(ids) <= context:
         return begun
