@@ -41,7 +41,7 @@ class Config:
     context: int = 0  # epochs the model sees; 0 = as --init or the preset; 1200 = a whole night
     conditions: tuple[str, ...] = ()  # with night: lights_off_h age sex, where the data tell them
     dropout: float = 0.0  # 0.1 as published: a third of the speed on a CPU
-    batch_size: int = 48  # blocks per step
+    batch_size: int = 48  # blocks per step; 4 for blocks of a whole night
     n_passes: int = 8  # runs over the training nights, about 65 steps each
     lr: float = 5e-4  # highest learning rate, as published
     weight_decay: float = 5e-4  # as published; 0.1 suits night

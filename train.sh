@@ -24,7 +24,7 @@ whole-night)
     ;;
 # Four classes, W L D R.
 four)
-    "$PYTHON" main_train_slm.py --data "$DATA" --out "$OUT/slm-4" --classes 4 --n-passes 4 "$@"
+    "$PYTHON" main_train_slm.py --data "$DATA" --out "$OUT/slm-4" --classes 4 --lr 3e-4 --n-passes 3 "$@"
     ;;
 # From scratch, 120 epochs of context, in the published schedule.
 scratch)
