@@ -25,7 +25,7 @@ from staging.outputs import largest, raw_stages
 from staging.prior import StagePrior
 
 ABSTAINS = "abstains"
-WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.4)  # of the language model; 0 = the stager alone
+WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the language model; 0 = the stager alone
 Nights = Sequence[JudgedNight]
 Stages = list[np.ndarray]  # int8 (E,), one array a night
 
