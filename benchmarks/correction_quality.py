@@ -23,7 +23,7 @@ import torch
 from benchmarks.correction_outputs import boas, dod, sleepedf20
 from benchmarks.measure import table as markdown
 from engine.denoising import JudgedNight
-from models.transitions import Markov, MarkovConfig
+from models.transitions import Markov, MarkovConfig, TransitionTable
 from nights.atomic import write_text
 from nights.sequences import sequences
 from preprocess.hypnograms import JUDGED_ELSEWHERE, SOURCES, read_hypnograms
@@ -84,8 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", nargs="*", default=list(TRIALS), choices=[*TRIALS, "curve"])
     parser.add_argument("--denoiser", default="denoiser-open")
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--members", type=int, default=3)
-    parser.add_argument("--passes", type=int, default=4)
+    parser.add_argument("--members", type=int, default=2)
+    parser.add_argument("--passes", type=int, default=3)
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     logging.disable(logging.INFO)
@@ -120,7 +120,7 @@ def tried(name: str, nights: list[JudgedNight], options: argparse.Namespace) -> 
     else:
         knows = name.startswith("sleepedf20")  # the shipped language model knows BOAS and DOD
         model = StagePrior(load_apart("sleepgpt-open", nights)) if knows else None
-        names = ("greedy",) * knows + ("viterbi", "posterior", "generic", "fitted")
+        names = ("greedy", "posterior") * knows + ("viterbi", "generic", "fitted")
         made = ways(
             names,
             language_model=model,
@@ -137,7 +137,7 @@ def tried(name: str, nights: list[JudgedNight], options: argparse.Namespace) -> 
     return trial.judge(nights, results)
 
 
-def transitions(data: Path, nights: Sequence[JudgedNight]) -> Markov:
+def transitions(data: Path, nights: Sequence[JudgedNight]) -> TransitionTable:
     """Return a first-order table of all open hypnograms but those of the judged people's source."""
     judged = {night.person.split("/")[0] for night in nights} - {"sleepedf"}
     known = read_hypnograms(data, [source for source in SOURCES if source not in judged])

@@ -15,6 +15,8 @@ from engine.tasks import IGNORED
 from nights.sequences import stretches
 from nights.stages import UNSCORED
 
+WINDOW, MARGIN = 256, 64  # epochs read at once, and those at its edges that only give context
+
 
 @dataclass(frozen=True, eq=False)
 class JudgedNight:
@@ -149,6 +151,25 @@ def denoised_log_probs(model: nn.Module, evidence: np.ndarray) -> np.ndarray:
     told = np.full((len(evidence), evidence.shape[2]), np.nan, dtype=np.float32)
     device = next(model.parameters()).device
     for piece in stretches(np.isfinite(evidence).all(axis=(1, 2))):
-        said = torch.from_numpy(evidence[piece])[None].to(device)
-        told[piece] = model(said)[0].log_softmax(dim=-1).cpu().numpy()
+        said = torch.from_numpy(evidence[piece]).to(device)
+        told[piece] = _read(model, said).log_softmax(dim=-1).cpu().numpy()
     return told
+
+
+def _read(model: nn.Module, said: torch.Tensor) -> torch.Tensor:
+    """Return the logits (n, 5) of one stretch (n, S, 5), a long one in windows side by side.
+
+    A recurrent network takes its time per step, hardly per row. Every epoch but those near the ends
+    of the stretch is read with at least as much on each side as half a block of the training.
+    """
+    n, kept = len(said), WINDOW - 2 * MARGIN
+    if n <= WINDOW:
+        return model(said[None])[0]
+    first = torch.arange(0, n - WINDOW + kept, kept).clamp(max=n - WINDOW)
+    windows = said.unfold(0, WINDOW, 1)[first].movedim(-1, 1)  # (windows, WINDOW, S, 5)
+    logits = model(windows)
+    whole = torch.empty(n, logits.shape[-1], device=said.device)
+    for start, window in zip(first.tolist(), logits, strict=True):
+        inner = MARGIN if start else 0  # the last window overwrites what it knows better
+        whole[start + inner : start + WINDOW] = window[inner:]
+    return whole

@@ -32,8 +32,8 @@ BATCHES_PER_PASS = 30
 BLOCK, BATCH_SIZE = 128, 16  # epochs, blocks
 
 
-def tempered(log_probs: np.ndarray, confidence: float = CONFIDENCE) -> np.ndarray:
-    """Bring a night's output to a given mean confidence by one temperature.
+def temperature(log_probs: np.ndarray, confidence: float = CONFIDENCE) -> float:
+    """Return the temperature that brings an output to a given mean confidence.
 
     Stagers differ more in how sure they sound than in how often they are right; a network trained
     with cross-entropy on few persons is far too sure of others. Found without any scoring.
@@ -41,28 +41,33 @@ def tempered(log_probs: np.ndarray, confidence: float = CONFIDENCE) -> np.ndarra
     Parameters
     ----------
     log_probs : float array (E, 5)
-        NaN rows are left as they are.
+        Of one night or of many; NaN rows are left out.
     confidence : float
         Mean of the largest probability to reach.
-
-    Returns
-    -------
-    float32 array (E, 5)
     """
-    known = np.isfinite(log_probs).all(axis=1)
-    if not known.any():
-        return log_probs.astype(np.float32)
-    low, high = np.log(0.02), np.log(200.0)  # of the temperature
-    for _ in range(16):
+    known = log_probs[np.isfinite(log_probs).all(axis=1)]
+    low, high = np.log(0.02), np.log(200.0)  # bounds of the logarithm of the temperature
+    for _ in range(16 if len(known) else 0):
         middle = (low + high) / 2
-        sure = np.exp(log_softmax(log_probs[known] / np.exp(middle), axis=1)).max(axis=1).mean()
+        sure = np.exp(log_softmax(known / np.exp(middle), axis=1)).max(axis=1).mean()
         low, high = (middle, high) if sure > confidence else (low, middle)
-    return log_softmax(log_probs / np.exp(high), axis=1).astype(np.float32)
+    return float(np.exp((low + high) / 2))
 
 
-def fused(evidence: np.ndarray) -> np.ndarray:
-    """Return the outputs (E, S, 5) of the stagers of one night, each tempered."""
-    return np.stack([tempered(said) for said in evidence.swapaxes(0, 1)], axis=1)
+def tempered(log_probs: np.ndarray) -> np.ndarray:
+    """Return an output (E, 5) as float32 at the one confidence all are read at."""
+    return log_softmax(log_probs / temperature(log_probs), axis=1).astype(np.float32)
+
+
+def fused(evidence: np.ndarray, temperatures: Sequence[float] = ()) -> np.ndarray:
+    """Return the outputs (E, S, 5) of the stagers of one night at their temperatures.
+
+    Without temperatures each is tempered by itself, as one must whose stager is not known.
+    """
+    if not temperatures:
+        return np.stack([tempered(said) for said in evidence.swapaxes(0, 1)], axis=1)
+    scaled = evidence / np.array(temperatures)[:, None]
+    return log_softmax(scaled, axis=2).astype(np.float32)
 
 
 def spoiled(
@@ -93,11 +98,15 @@ class Committee:
         their nights.
     unseen : dict of str to float32 array (E, 5)
         For each of those nights what the members said that had not seen the person.
+    temperatures : tuple of float
+        Of the stagers it was fitted to: how sure one of their nights is among others tells how hard
+        it is. Empty for the generic denoiser, which tempers each night by itself.
     """
 
     members: tuple[Denoiser, ...]
     persons: frozenset[str] = frozenset()
     unseen: dict[str, np.ndarray] = field(default_factory=dict)
+    temperatures: tuple[float, ...] = ()
 
     def log_probs(self, evidence: np.ndarray, person: str = "") -> np.ndarray:
         """Return the log posterior, float32 (E, 5), for the outputs (E, S, 5) of one night.
@@ -111,7 +120,7 @@ class Committee:
         """
         if person in self.persons:
             raise ValueError(f"{person} is among the people this denoiser was fitted on")
-        read = fused(evidence)
+        read = fused(evidence, self.temperatures)
         if read.shape[1] != self.members[0].config.n_stagers:
             read = tempered(read.sum(axis=1))[:, None]
         told = [denoised_log_probs(member, read) for member in self.members]
@@ -152,7 +161,9 @@ def fit(
     persons = sorted({night.person for night in nights})
     if not persons:
         raise ValueError("no scored night to learn the stager's noise from")
-    nights = [replace(night, evidence=fused(night.evidence)) for night in nights]
+    said = np.concatenate([night.evidence for night in nights])
+    temperatures = tuple(temperature(one) for one in said.swapaxes(0, 1))
+    nights = [replace(night, evidence=fused(night.evidence, temperatures)) for night in nights]
     order = np.random.default_rng(seed).permutation(len(persons)).tolist()
     n_groups = max(2, n_members)
     group = {persons[person]: place % n_groups for place, person in enumerate(order)}
@@ -165,9 +176,8 @@ def fit(
         member = _taught(generic, taught or left_out, left_out, run, n_passes, lr, seed)
         members.append(member)
         if taught:
-            said = {night.night: denoised_log_probs(member, night.evidence) for night in left_out}
-            unseen |= said
-    return Committee(tuple(members), frozenset(persons), unseen)
+            unseen |= {n.night: denoised_log_probs(member, n.evidence) for n in left_out}
+    return Committee(tuple(members), frozenset(persons), unseen, temperatures)
 
 
 def _taught(

@@ -8,9 +8,9 @@ from; where they gained nothing it abstains and the stager's own stages stand.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,13 +25,12 @@ from staging.outputs import largest, raw_stages
 from staging.prior import StagePrior
 
 ABSTAINS = "abstains"
-WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.4)  # of the language model; 0 = the stager alone
+WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the language model; 0 = the stager alone
 Nights = Sequence[JudgedNight]
 Stages = list[np.ndarray]  # int8 (E,), one array a night
 
 
-@dataclass(frozen=True, eq=False)
-class Corrected:
+class Corrected(NamedTuple):
     """Result of one way of correcting some nights: the stages, and what was decided."""
 
     stages: Stages
@@ -105,22 +104,22 @@ def uncorrected(others: Nights, nights: Nights, folder: Path) -> Corrected:
     return Corrected([raw_stages(night) for night in nights], "")
 
 
-def by_decoder(
-    prior: StagePrior, decoder: str, weights: Sequence[float] = WEIGHTS, min_gain: float = 0.0
-) -> Way:
+def by_decoder(prior: StagePrior, decoder: str, weights: Sequence[float] = WEIGHTS) -> Way:
     """Return a way: a decoder with a language model, its weight chosen on other people."""
 
-    def way(
-        others: Sequence[JudgedNight], nights: Sequence[JudgedNight], folder: Path
-    ) -> Corrected:
-        options = {
-            f"weight {weight:g}": decoded(others, prior, decoder, weight) for weight in weights
-        }
-        chosen = choose(others, options, min_gain) if others else f"weight {weights[0]:g}"
+    known: dict[tuple[str, float], np.ndarray] = {}  # a night at a weight is decoded once
+
+    def at(weight: float, nights: Nights) -> Stages:
+        fresh = [night for night in nights if (night.night, weight) not in known]
+        for night, stages in zip(fresh, decoded(fresh, prior, decoder, weight), strict=True):
+            known[night.night, weight] = stages
+        return [known[night.night, weight] for night in nights]
+
+    def way(others: Nights, nights: Nights, folder: Path) -> Corrected:
+        chosen = choose(others, {f"weight {w:g}": at(w, others) for w in weights})
         if chosen == ABSTAINS:
-            return Corrected([raw_stages(night) for night in nights], chosen)
-        weight = float(chosen.split()[-1])
-        return Corrected(decoded(nights, prior, decoder, weight), chosen)
+            return uncorrected(others, nights, folder)._replace(choice=chosen)
+        return Corrected(at(float(chosen.split()[-1]), nights), chosen)
 
     return way
 
@@ -129,9 +128,7 @@ def by_generic(generic: Denoiser) -> Way:
     """Return a way: the generic denoiser, which needs nothing of the stager."""
     committee = Committee((generic,))
 
-    def way(
-        others: Sequence[JudgedNight], nights: Sequence[JudgedNight], folder: Path
-    ) -> Corrected:
+    def way(others: Nights, nights: Nights, folder: Path) -> Corrected:
         told = [committee.log_probs(night.evidence, night.person) for night in nights]
         return Corrected([largest(rows) for rows in told], "generic")
 
@@ -161,9 +158,7 @@ def by_fitted(
         Learn from so many nights at most; 0 = all.
     """
 
-    def way(
-        others: Sequence[JudgedNight], nights: Sequence[JudgedNight], folder: Path
-    ) -> Corrected:
+    def way(others: Nights, nights: Nights, folder: Path) -> Corrected:
         order = np.random.default_rng(seed).permutation(len(others))[: n_nights or None]
         taught = [others[place] for place in order]
         committee = fit(taught, generic, folder, n_members=n_members, n_passes=n_passes, seed=seed)
@@ -197,19 +192,17 @@ def decoded(
     return [hypnogram.stages for hypnogram in corrected]
 
 
-def choose(
-    nights: Sequence[JudgedNight], options: Mapping[str, Stages], min_gain: float = 0.0
-) -> str:
+def choose(nights: Sequence[JudgedNight], options: Mapping[str, Stages]) -> str:
     """Return the option that gains most on these nights, or `abstains`.
 
     An option counts if its gain in accuracy over the best single stager exceeds the standard error
-    of that gain over persons (and `min_gain`), and macro-F1 does not fall: correction likes to pay
+    of that gain over persons, and macro-F1 does not fall: correction likes to pay
     for accuracy with N1.
     """
     persons = [night.person for night in nights]
     truths = [night.stages for night in nights]
     base = best_single(nights)
-    best, gain = ABSTAINS, min_gain
+    best, gain = ABSTAINS, 0.0
     for name, stages in options.items():
         found = compare(truths, stages)
         reached = found.pooled["accuracy"] - base.pooled["accuracy"]

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import models
-from engine.denoising import DenoisingTask, JudgedNight, JudgedSource, denoised_log_probs
+from engine.denoising import DenoisingTask, JudgedNight, JudgedSource, _read, denoised_log_probs
+from engine.weights import load
 from models.denoiser import Denoiser
 from nights.hypnogram import Hypnogram
 from nights.sequences import StageNight
@@ -187,3 +188,20 @@ def test_stagers_side_by_side_are_levelled_each(rng: np.random.Generator) -> Non
     levelled = fused(both)
     assert levelled.shape == (40, 2, 5)
     assert np.allclose(np.exp(levelled).max(axis=2).mean(axis=0), CONFIDENCE, atol=2e-3)
+
+
+def test_a_long_night_in_windows_is_read_as_if_at_once(rng: np.random.Generator) -> None:
+    model = load("denoiser-open")[0]
+    stages = draw_stages(rng, 1100, age=50)
+    said = fused(ArtificialStager.draw(rng).stage(stages, rng)[:, None])
+    with torch.inference_mode():
+        at_once = model(torch.from_numpy(said)[None])[0].argmax(dim=1).numpy()
+    in_windows = denoised_log_probs(model, said).argmax(axis=1)
+    assert (at_once == in_windows).mean() > 0.99
+
+
+def test_windows_join_without_a_seam() -> None:
+    said = np.zeros((700, 1, 5), dtype=np.float32)
+    said[:, 0] = np.arange(700)[:, None]
+    told = _read(lambda rows: rows[:, :, 0], torch.from_numpy(said))  # type: ignore[arg-type]
+    assert np.array_equal(told[:, 0].numpy(), np.arange(700))
