@@ -21,16 +21,23 @@ class Config:
       python main_stage_slm.py night.edf
       python main_stage_slm.py folder_of_nights --out results --channel C4=EEG2-A1
       python main_stage_slm.py night.edf --stager tinysleepnet --no-correction
+      python main_stage_slm.py night.edf --stager yasa,tinysleepnet-sleepedf --decoder denoiser
     """
 
     paths: tuple[Path, ...]  # recordings, folders of them, or night stores
     out: Path = Path("runs/stage")  # one folder per night; finished nights are skipped
-    stager: str = "yasa"  # yasa, weights by name or file, or a file or folder of predictions
+    # yasa, weights by name or file, or a file or folder of predictions; a,b = heard as one
+    stager: str = "yasa"
     correction: bool = True  # correct the stager's result with the language model
-    decoder: Literal["greedy", "viterbi"] = "greedy"  # greedy is the published rule
+    # greedy is the published rule; denoiser needs no language model
+    decoder: Literal["greedy", "beam", "viterbi", "posterior", "denoiser"] = "greedy"
     language_model: str = "sleepgpt-open"  # weights of a stage language model, by name or file
     weight: float = 0.1  # share of the language model in the sum of log-probabilities, 0 to 1
     context: int = 30  # epochs the language model looks back
+    denoiser: str = "denoiser-open"  # weights of the generic denoiser, by name or file
+    # the stager's output of scored nights of other people (NPZ as for main_evaluate.py correction):
+    # chooses the weight, or fits the denoiser to the stager; abstains if nothing is gained there
+    fit_weight: Path | None = None
     channel: tuple[str, ...] = ()  # channels named by hand: C4=EEG2-A1, Chin=#7, E1= (leave out)
     channel_file: Path | None = None  # the same in a file: lines or a JSON object
     vote: bool = False  # every EEG derivation votes (stagers that read one derivation)
@@ -50,6 +57,7 @@ class Config:
 # What decides a result; the other fields may differ between a run and its rerun.
 SETTINGS = (
     *("stager", "correction", "decoder", "language_model", "weight", "context"),
+    *("denoiser", "fit_weight"),
     *("channel", "channel_file", "vote", "scoring", "dry_run"),
 )
 
@@ -84,8 +92,14 @@ def load_corrector(cfg: Config) -> Corrector | None:
 
     if not cfg.correction:
         return None
-    options = {"decoder": cfg.decoder, "weight": cfg.weight, "context": cfg.context}
-    return Corrector(cfg.language_model, **options)
+    return Corrector(
+        cfg.language_model,
+        decoder=cfg.decoder,
+        weight=cfg.weight,
+        context=cfg.context,
+        learn_from=cfg.fit_weight,
+        denoiser=cfg.denoiser,
+    )
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ class Comparison:
         n_resamples : int
             Number of draws.
         """
-        by_person = _sum_by_person(self.confusions, persons)
+        by_person = sum_by_person(self.confusions, persons)
         n_persons = len(by_person)
         times = rng.multinomial(n_persons, np.full(n_persons, 1 / n_persons), size=n_resamples)
         n_classes = by_person.shape[-1]
@@ -182,6 +182,11 @@ def merge_stages(confusion: np.ndarray, merged: Sequence[Sequence[int]]) -> np.n
     return np.stack([rows[..., list(codes)].sum(axis=-1) for codes in merged], axis=-1)
 
 
+def metrics_stack(confusions: np.ndarray, score: str) -> np.ndarray:
+    """Return one of `SCORES` for every confusion of a stack (..., K, K)."""
+    return _SCORE_OF[score](confusions)
+
+
 def _describe(matrices: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
     """Return the metrics of each confusion of a stack (N, K, K)."""
     hits, truth, predicted = _margins(matrices)
@@ -214,7 +219,7 @@ def _class_names(n_classes: int) -> tuple[str, ...]:
     return usual.get(n_classes, tuple(map(str, range(n_classes))))
 
 
-def _sum_by_person(confusions: np.ndarray, persons: Sequence[str] | None) -> np.ndarray:
+def sum_by_person(confusions: np.ndarray, persons: Sequence[str] | None) -> np.ndarray:
     """Return one confusion a person (P, K, K)."""
     if persons is None:
         return confusions

@@ -1,29 +1,41 @@
 """Correction: a stager's hypnodensity and a language model of sleep -> a corrected hypnogram.
 
 Each stretch of scored epochs is corrected alone, so nothing crosses a gap. On stagers that already
-use context, and on hard labels, no decoder gains on average: the change must be reported beside the
-uncorrected result, never promised.
+use context, and on hard labels, no decoder with a language model gains on average, and a denoiser
+little: the change must be reported beside the uncorrected result, never promised.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from nights.hypnogram import Hypnogram
 from nights.sequences import stretches
-from nights.stages import UNSCORED
-from staging.decoders import DECODERS, Decoded, Settings
+from nights.stages import STAGES, UNSCORED
+from staging.decoders import DECODERS
+from staging.decoding import Decoded, Settings
 from staging.prior import LanguageModel, StagePrior
 
+DENOISER = "denoiser"  # the decoder that is a network of its own
 EPSILON = 1e-8  # added to a probability before its logarithm
 LOCK_IN_SHARE = 0.15  # see `lock_in`
 
 _MEANING = {
     "greedy": "hypnodensity: the weighted sum the decoder maximised, not a posterior",
+    "beam": "hypnodensity: the weighted sum along the best history, not a posterior",
     "viterbi": "hypnodensity: posterior of each epoch in the first-order chain",
+    "posterior": "hypnodensity: posterior of each epoch given the whole stretch",
 }
+
+
+class Denoises(Protocol):
+    """Anything that turns a stager's output into a posterior."""
+
+    def log_probs(self, evidence: np.ndarray) -> np.ndarray:
+        """Return the log posterior (E, 5) for log-probabilities (E, S, 5) of S stagers."""
 
 
 def correct(
@@ -64,7 +76,8 @@ def correct_many(
     language_model : LanguageModel or StagePrior
         A model with `next_log_probs`; in a `StagePrior` it remembers contexts between calls.
     decoder : str
-        One of `DECODERS`: `greedy` is the published rule, `viterbi` its exact first-order peer.
+        One of `DECODERS`: `greedy` is the published rule, `beam` keeps five histories, `viterbi` is
+        exact for first-order transitions, `posterior` gives each epoch's probability.
     weight : float
         Share of the language model in the sum of logarithms, 0..1. The published value 0.1 is safe;
         `greedy` locks in from about 0.3.
@@ -98,6 +111,40 @@ def correct_many(
         _rebuilt(hypnogram, [(part, next(decoded)) for part in parts], decoder, settings)
         for hypnogram, parts in zip(hypnograms, found, strict=True)
     ]
+
+
+def denoise(hypnogram: Hypnogram, denoiser: Denoises) -> Hypnogram:
+    """Correct one night with a denoiser.
+
+    Parameters
+    ----------
+    hypnogram : Hypnogram
+        A night of the five stages with a hypnodensity; epochs without one stay unscored, and
+        nothing crosses them.
+    denoiser : Denoises
+        A `staging.denoiser.Committee`, generic or fitted to the stager.
+
+    Returns
+    -------
+    Hypnogram
+        Its hypnodensity is the denoiser's posterior, its stage the most probable one.
+
+    Raises
+    ------
+    ValueError
+        If there is no hypnodensity, or it is of other classes.
+    """
+    if hypnogram.proba is None or hypnogram.classes != STAGES:
+        found = " ".join(hypnogram.classes) if hypnogram.proba is not None else "no hypnodensity"
+        raise ValueError(f"a denoiser needs a hypnodensity of {' '.join(STAGES)}, found {found}")
+    usable = _usable(hypnogram)
+    evidence = np.full(hypnogram.proba.shape, np.nan, dtype=np.float32)
+    evidence[usable] = _log_probs(hypnogram.proba[usable])
+    proba = np.exp(denoiser.log_probs(evidence[:, None]))
+    stages = np.full(hypnogram.n_epochs, UNSCORED, dtype=np.int8)
+    stages[usable] = proba[usable].argmax(axis=1)
+    what = "hypnodensity: the denoiser's posterior of each epoch given the whole stretch"
+    return _told(hypnogram, stages, proba, DENOISER, "", what)
 
 
 def lock_in(before: np.ndarray, after: np.ndarray, classes: Sequence[str]) -> str | None:
@@ -174,13 +221,22 @@ def _rebuilt(
     proba = np.full((hypnogram.n_epochs, len(hypnogram.classes)), np.nan, dtype=np.float32)
     for stretch, decoded in parts:
         stages[stretch], proba[stretch] = decoded.stages, decoded.proba
+    share = f", weight {settings.weight:g}"
+    return _told(hypnogram, stages, proba, decoder, share, _MEANING[decoder])
+
+
+def _told(
+    hypnogram: Hypnogram,
+    stages: np.ndarray,
+    proba: np.ndarray,
+    decoder: str,
+    settings: str,
+    meaning: str,
+) -> Hypnogram:
+    """Return the corrected night with what there is to say of it."""
     scored = stages != UNSCORED
     changed = int((stages != hypnogram.stages)[scored].sum())
-    notes = [
-        f"{decoder} correction, weight {settings.weight:g}: {changed} of {scored.sum()} epochs "
-        "changed",
-        _MEANING[decoder],
-    ]
+    notes = [f"{decoder} correction{settings}: {changed} of {scored.sum()} epochs changed", meaning]
     warning = lock_in(hypnogram.stages, stages, hypnogram.classes)
     return hypnogram.with_stages(
         stages,

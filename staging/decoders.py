@@ -6,11 +6,13 @@ a function in `DECODERS`; a new one needs nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
+from staging.beam import beam
+from staging.decoding import Decoded, Decoder, Settings, softmax
+from staging.posterior import posterior
 from staging.prior import StagePrior
 
 # Contexts put to the model at once. Below 16 its cost is mostly overhead; beyond, more of the
@@ -18,50 +20,6 @@ from staging.prior import StagePrior
 BATCH = 16
 SHORT_CONTEXT = 5  # epochs; a table of five stages predicts within 0.01 nat of the whole model
 SLACK = 1e-3  # log units kept from every bound, far above float32 rounding
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How strongly and how far back the language model is heard.
-
-    Parameters
-    ----------
-    weight : float
-        w of (1 - w) log p(stager) + w log p(language model), 0 to 1.
-    context : int
-        Epochs of corrected stages the model sees (`greedy`).
-    min_len : int
-        Epochs at the start of a stretch that are left to the stager (`greedy`).
-
-    Raises
-    ------
-    ValueError
-        If the weight is outside 0..1 or fewer than `min_len` epochs of context are asked for.
-    """
-
-    weight: float = 0.1
-    context: int = 30
-    min_len: int = 5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.weight <= 1:
-            raise ValueError(f"weight of the language model must be 0..1, found {self.weight}")
-        if not 1 <= self.min_len <= self.context:
-            raise ValueError(
-                f"context must be at least min_len epochs and min_len at least 1, "
-                f"found context {self.context} and min_len {self.min_len}"
-            )
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What a decoder made of one stretch: stages int8 (n,) and hypnodensity float32 (n, K)."""
-
-    stages: np.ndarray
-    proba: np.ndarray
-
-
-Decoder = Callable[[Sequence[np.ndarray], StagePrior, Settings], list[Decoded]]
 
 
 def greedy(evidence: Sequence[np.ndarray], prior: StagePrior, settings: Settings) -> list[Decoded]:
@@ -219,10 +177,9 @@ def _posterior(scores: np.ndarray, moves: np.ndarray) -> np.ndarray:
     return (both / both.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def softmax(scores: np.ndarray) -> np.ndarray:
-    """Return the probabilities (n, K) of log scores (n, K)."""
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
-    return raised / raised.sum(axis=1, keepdims=True)
-
-
-DECODERS: dict[str, Decoder] = {"greedy": greedy, "viterbi": viterbi}
+DECODERS: dict[str, Decoder] = {
+    "greedy": greedy,
+    "beam": beam,
+    "viterbi": viterbi,
+    "posterior": posterior,
+}

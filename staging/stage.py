@@ -255,6 +255,7 @@ def load_stager(name: str, *, device: str = "auto") -> Stager:
     name : str
         `yasa`; the name of weights (`main_weights.py list`) or a `.safetensors` file of a stager;
         or a file, or folder of files named like the recordings, with someone else's predictions.
+        A list `a,b` is several stagers heard as one.
     device : str
         `auto`, `cpu` or `cuda`, for networks.
 
@@ -263,6 +264,10 @@ def load_stager(name: str, *, device: str = "auto") -> Stager:
     ValueError
         If there is no such stager; the message lists the known ones.
     """
+    from staging.fusion import fused_stager, is_list
+
+    if is_list(name):
+        return fused_stager(name, device)
     if name == "yasa":
         from staging.yasa import YasaStager
 
