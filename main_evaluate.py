@@ -36,8 +36,8 @@ class Correction:
     transitions: str = "markov-open"  # of viterbi, posterior, and joined to the fitted denoiser
     denoiser: str = "denoiser-open"  # generic denoiser, by name or file
     n_folds: int = 5  # by person
-    n_members: int = 2  # fits per fold, each with other persons to stop by
-    n_passes: int = 4  # of 30 batches, per fit
+    n_members: int = 3  # fits per fold, each with other persons to stop by
+    n_passes: int = 3  # of 30 batches, per fit
     threads: int = 1
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"  # kept so that every script has it

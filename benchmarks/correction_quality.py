@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", nargs="*", default=list(TRIALS), choices=[*TRIALS, "curve"])
     parser.add_argument("--denoiser", default="denoiser-open")
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--members", type=int, default=2)
+    parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--passes", type=int, default=3)
     options = parser.parse_args(argv)
     torch.set_num_threads(1)

@@ -29,6 +29,7 @@ from staging.noise import ArtificialStager
 
 CONFIDENCE = 0.75  # mean largest probability that every night's output is brought to
 BATCHES_PER_PASS = 30
+GROUPS = 5  # of the people of a fit; a member does without one of them
 BLOCK, BATCH_SIZE = 128, 16  # epochs, blocks
 
 
@@ -132,8 +133,8 @@ def fit(
     generic: Denoiser,
     folder: Path,
     *,
-    n_members: int = 2,
-    n_passes: int = 4,
+    n_members: int = 3,
+    n_passes: int = 3,
     lr: float = 1e-3,
     seed: int = 0,
 ) -> Committee:
@@ -148,8 +149,8 @@ def fit(
     folder : Path
         Gets one run folder per member.
     n_members : int
-        Members, each with other persons held out to stop by. One person alone makes one member,
-        which keeps its last pass; nothing is then known of people it has not seen.
+        Members, each with another fifth of the persons held out to stop by. One person alone makes
+        one member; nothing is then known of people it has not seen.
     n_passes, lr, seed
         Of each member's training.
 
@@ -165,7 +166,7 @@ def fit(
     temperatures = tuple(temperature(one) for one in said.swapaxes(0, 1))
     nights = [replace(night, evidence=fused(night.evidence, temperatures)) for night in nights]
     order = np.random.default_rng(seed).permutation(len(persons)).tolist()
-    n_groups = max(2, n_members)
+    n_groups = max(GROUPS, n_members)
     group = {persons[person]: place % n_groups for place, person in enumerate(order)}
     members: list[Denoiser] = []
     unseen: dict[str, np.ndarray] = {}

@@ -46,8 +46,8 @@ def ways(
     language_model: StagePrior | None = None,
     transitions: StagePrior | None = None,
     denoiser: Denoiser | None = None,
-    n_members: int = 2,
-    n_passes: int = 4,
+    n_members: int = 3,
+    n_passes: int = 3,
     seed: int = 0,
 ) -> dict[str, Way]:
     """Return ways of correction by name; the first is `none`.
@@ -139,8 +139,8 @@ def by_fitted(
     generic: Denoiser,
     prior: StagePrior | None = None,
     *,
-    n_members: int = 2,
-    n_passes: int = 4,
+    n_members: int = 3,
+    n_passes: int = 3,
     n_nights: int = 0,
     seed: int = 0,
 ) -> Way:
