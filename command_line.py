@@ -21,7 +21,7 @@ import textwrap
 import tokenize
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -70,6 +70,29 @@ def run(main: Callable[[C], int], config: type[C], argv: Sequence[str] | None = 
     except KeyboardInterrupt:
         sys.stderr.write("stopped; what was finished is kept, the same command goes on\n")
         return 130
+
+
+Commands = Mapping[str, tuple[type, Callable[[Any], int]]]
+
+
+def run_command(commands: Commands, doc: str | None, argv: Sequence[str] | None = None) -> int:
+    """Run the command that the first word names: {word: (its `Config`, what it calls)}.
+
+    Returns
+    -------
+    int
+        The exit status; 2, and the list of commands, for a word that is none of them.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    word = words[0] if words else ""
+    if word not in commands:
+        asked = word in ("-h", "--help")
+        told = f"{doc}\ncommands: {', '.join(commands)}   (each with --help)\n"
+        (sys.stdout if asked else sys.stderr).write(told)
+        return 0 if asked else 2
+    config, main = commands[word]
+    sys.argv[0] = f"{Path(sys.argv[0]).name} {word}"  # what --help and errors call it
+    return run(main, config, words[1:])
 
 
 def dump(config: Any, path: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from command_line import dump, run
+from command_line import dump, run_command
 
 Way = Literal["none", "greedy", "beam", "viterbi", "posterior", "generic", "fitted"]
 
@@ -142,23 +142,15 @@ def language(cfg: Language) -> int:
     return 0
 
 
-Command = tuple[Callable[[Any], int], type]
-COMMANDS: dict[str, Command] = {
-    "correction": (correction, Correction),
-    "language": (language, Language),
+COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
+    "correction": (Correction, correction),
+    "language": (Language, language),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command named by the first word."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] not in COMMANDS:
-        told = f"usage: main_evaluate.py {{{','.join(COMMANDS)}}} ...   (each with --help)\n"
-        asked = bool(words) and words[0] in ("-h", "--help")
-        (sys.stdout if asked else sys.stderr).write(f"{__doc__}\n{told}")
-        return 0 if asked else 2
-    command, config = COMMANDS[words[0]]
-    return run(command, config, words[1:])
+    return run_command(COMMANDS, __doc__, argv)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ python main_preprocess.py init my_folder        (one's own recordings: writes a 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from command_line import run as run_command
+from command_line import run_command
 from preprocess import find_dataset
 from preprocess.fetch import Get, get_named
 from preprocess.recipe import Settings
@@ -135,16 +135,10 @@ COMMANDS: dict[str, tuple[type, Callable[..., int]]] = {
 }
 
 
-def main(argv: list[str]) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Call the command that the first word names."""
-    word = argv[0] if argv else "--help"
-    if word in ("-h", "--help") or word not in COMMANDS:
-        sys.stdout.write(f"{__doc__}\ncommands: {', '.join(COMMANDS)}\n")
-        return 0 if word.startswith("-") else 2
-    config, action = COMMANDS[word]
-    sys.argv[0] = f"{Path(sys.argv[0]).name} {word}"  # what --help and errors call it
-    return run_command(action, config, argv[1:])
+    return run_command(COMMANDS, __doc__, argv)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main())

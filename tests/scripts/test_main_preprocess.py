@@ -35,7 +35,7 @@ def test_help_answers_at_once(command: str) -> None:
 def test_an_unknown_command_is_told_the_known_ones() -> None:
     done = run("prepare")
     assert done.returncode == 2
-    assert "commands: list, get, init, check, run, verify, splits" in done.stdout
+    assert "commands: list, get, init, check, run, verify, splits" in done.stderr
 
 
 def test_an_unknown_data_set_is_told_the_known_ones(tmp_path: Path) -> None:
