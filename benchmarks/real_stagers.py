@@ -31,6 +31,7 @@ from staging.stage import load_stager, stage  # noqa: E402
 RATE_HZ, EPOCH_SAMPLES = 128, 3840
 SCALE_UV = 25.0  # a common standard deviation of a central EEG epoch
 CODES = {0: 0, 1: 4, 2: 1, 3: 2, 4: 3, 5: 3}  # UCDDB: 0 W, 1 R, 2-5 stages 1-4; 6-8 no stage
+DECODERS = ("greedy", "beam", "viterbi", "posterior", "denoiser")
 STAGERS = ("yasa", "tinysleepnet-sleepedf", "seqsleepnet-mass-eeg")
 
 
@@ -90,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in options.stagers:
         raw = stage(night, load_stager(name)).hypnogram
         results = {"none": raw}
-        for decoder in ("greedy", "viterbi"):
+        for decoder in DECODERS:
             results[decoder] = Corrector(options.language_model, decoder=decoder)(raw)
         for decoder, hypnogram in results.items():
             found = metrics_from(confusion(stages, hypnogram.stages))
