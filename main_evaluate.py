@@ -1,15 +1,16 @@
-"""Judge what others can rerun: a correction on anyone's nights and anyone's stager.
+"""Judge what others can rerun: corrections on anyone's stager, language models on anyone's nights.
 
 python main_evaluate.py correction --outputs stager.npz
+python main_evaluate.py language --weights sleepgpt-night-open --hypnograms scorings
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from command_line import dump, run
 
@@ -30,9 +31,7 @@ class Correction:
     # NPZ: proba (n, 5) or stages (n,); labels, night, person (n,); several = fused
     outputs: tuple[Path, ...] = ()
     out: Path = Path("runs/evaluate_correction")  # gets results.json and the fits
-    ways: tuple[
-        Literal["none", "greedy", "beam", "viterbi", "posterior", "generic", "fitted"], ...
-    ] = (*("none", "greedy", "viterbi", "generic", "fitted"),)
+    ways: tuple[Way, ...] = ("none", "greedy", "viterbi", "generic", "fitted")
     language_model: str = "sleepgpt-open"  # of greedy and beam
     transitions: str = "markov-open"  # of viterbi, posterior, and joined to the fitted denoiser
     denoiser: str = "denoiser-open"  # generic denoiser, by name or file
@@ -84,7 +83,70 @@ def correction(cfg: Correction) -> int:
     return 0
 
 
-COMMANDS = {"correction": (correction, Correction)}
+@dataclass(frozen=True)
+class Language:
+    """Judge language models of sleep on anyone's scored nights.
+
+    Prints and writes how improbable the next stage is to each, in nats per epoch: smaller is
+    better. Nights that the weights were trained with are found, by name and by content, and left
+    out.
+
+    Examples:
+      python main_evaluate.py language --weights sleepgpt-open --hypnograms my/scorings
+      python main_evaluate.py language --hypnograms annotations.txt --no-trim-wake
+    """
+
+    # scoring files of any kind, folders of them, night stores, annotations.txt
+    hypnograms: tuple[Path, ...] = ()
+    weights: tuple[str, ...] = ("sleepgpt-night-open", "sleepgpt-open")  # by name or file
+    # tables to set beside them, fitted on the training nights of the weights that ship
+    peers: tuple[str, ...] = ("markov-open", "markov5-open", "duration-open")
+    out: Path = Path("runs/evaluate_language")  # gets results.json
+    person_letters: int = 0  # letters of a scoring file's name that name the person; 0 = all
+    stage_map: str = ""  # how files write stages, where they do not tell; nights/stages.py
+    trim_wake: bool = True  # leave out wake further than 30 minutes from sleep
+    stride: int = 6  # epochs by which a window moves; 1 is exact and six times the work
+    threads: int = 1
+    seed: int = 0  # of the draws of persons for the intervals
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # kept so that every script has it
+    dry_run: bool = False  # the first two nights
+
+    def __post_init__(self) -> None:
+        if not self.hypnograms:
+            raise ValueError("--hypnograms PATH is wanted: scored nights to judge on")
+
+
+def language(cfg: Language) -> int:
+    """Gather the nights, leave out what was trained on, judge, print, write results.json."""
+    import json
+
+    import torch
+
+    from engine.language import judge_weights, judged_nights, told
+    from nights.atomic import write_text
+
+    torch.set_num_threads(cfg.threads)
+    names = (*cfg.weights, *cfg.peers)
+    nights = judged_nights(
+        cfg.hypnograms,
+        names,
+        person_letters=cfg.person_letters,
+        stage_map=cfg.stage_map or None,
+        trim_wake=cfg.trim_wake,
+    )
+    nights = nights[:2] if cfg.dry_run else nights
+    found = judge_weights(names, nights, stride=cfg.stride, seed=cfg.seed)
+    dump(cfg, cfg.out / "config.json")
+    write_text(cfg.out / "results.json", json.dumps(found, indent=2) + "\n")
+    sys.stdout.write(told(found))
+    return 0
+
+
+Command = tuple[Callable[[Any], int], type]
+COMMANDS: dict[str, Command] = {
+    "correction": (correction, Correction),
+    "language": (language, Language),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

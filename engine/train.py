@@ -15,7 +15,7 @@ from torch import nn
 
 from engine.checkpoint import load_state, save_state, save_weights
 from engine.log import RunFolder, peak_memory_mb
-from engine.optim import Plan, adamw, learning_rate
+from engine.optim import Plan, adamw, learning_rate, set_rate
 from engine.tasks import Batch, Task
 from nights.atomic import write_text
 
@@ -123,8 +123,7 @@ def _step(
     loss.backward()
     if plan.clip:
         nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
+    set_rate(state.optimizer, rate)
     state.optimizer.step()
     state.step += 1
     return parts

@@ -1,32 +1,31 @@
 """Published weights by name: fetched once, checked, converted once to safetensors, loaded.
 
-`weights/manifest.json` holds the facts. Downloads use the standard library: its opener reads
-`https:` and `file:` addresses alike, so mirrors and copies carried by hand take the same way
-through the same checks (pooch, which is installed too, has no `file:`).
+`weights/manifest.json` holds the facts. `preprocess.fetch.transfer` reads `https:` and `file:`
+addresses alike, so mirrors and copies carried by hand take the same way through the same checks.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from torch import nn
 
 from engine.checkpoint import load_weights, read_foreign, save_weights
 from models import published
+from preprocess.fetch.transfer import (
+    DownloadError,
+    RemoteFile,
+    Unreachable,
+    check,
+    download,
+    hexdigest,
+)
 
 FOLDER = Path(__file__).resolve().parents[1] / "weights"
-CHUNK = 1 << 18  # bytes per read
-TIMEOUT_S = 30.0
 
 
 class WeightError(ValueError):
@@ -92,6 +91,11 @@ class Weights:
             return FOLDER / self.filename
         return cache() / (self.name + "".join(Path(self.filename).suffixes))
 
+    def at(self, address: str) -> RemoteFile:
+        """Return the file as it was published, to be found at `address`."""
+        sha256 = f"sha256:{self.sha256}" if self.sha256 else ""
+        return RemoteFile(self.filename, address, self.size, sha256)
+
     @property
     def converted(self) -> Path:
         """Where the safetensors file lies once it is converted."""
@@ -143,15 +147,7 @@ def get(name: str, source: str = "") -> Path:
     if weights.path.exists():
         _check(weights, weights.path)
         return weights.path
-    address = _address(weights, source)
-    part = weights.path.with_name(f"{weights.path.name}.{os.getpid()}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _download(address, part, weights)
-        _check(weights, part, address)
-        part.replace(weights.path)
-    finally:
-        part.unlink(missing_ok=True)
+    _download(weights, _address(weights, source))
     return weights.path
 
 
@@ -167,7 +163,7 @@ def verify(name: str) -> str:
     if not weights.path.exists():
         return "absent"
     _check(weights, weights.path)
-    return "good" if weights.sha256 else f"no published hash; SHA-256 is {_sha256(weights.path)}"
+    return "good" if weights.sha256 else f"no published hash; SHA-256 is {hexdigest(weights.path)}"
 
 
 def convert(name: str) -> Path:
@@ -220,63 +216,32 @@ def _address(weights: Weights, source: str) -> str:
     return source + weights.filename if source.endswith("/") else source
 
 
-def _download(address: str, part: Path, weights: Weights) -> None:
-    """Write what lies at `address` to `part`; refuse pages and cut transfers."""
+def _download(weights: Weights, address: str) -> None:
+    """Fetch what lies at `address`; nothing is left of what is not the published file."""
     from tqdm import tqdm
 
-    with _explained(address, weights), urllib.request.urlopen(address, timeout=TIMEOUT_S) as reply:
-        if reply.headers.get_content_type() == "text/html":
-            raise WeightError(f"{weights.name}: {address} answers with a web page, not with a file")
-        promised = reply.headers.get("Content-Length")
-        total = int(promised) if promised else weights.size
-        bar = tqdm(total=total, unit="B", unit_scale=True, desc=weights.filename, disable=None)
-        with part.open("wb") as file, bar:
-            for chunk in _chunks(reply):
-                file.write(chunk)
-                bar.update(len(chunk))
-    if promised and part.stat().st_size != int(promised):
-        raise WeightError(
-            f"{weights.name}: {address} broke off after {part.stat().st_size} of {promised} bytes; "
-            "try again"
-        )
+    with tqdm(
+        total=weights.size, unit="B", unit_scale=True, desc=weights.filename, disable=None
+    ) as bar:
+        try:
+            download(
+                weights.at(address),
+                weights.path,
+                progress=lambda n_bytes: bar.update(n_bytes - bar.n),
+                keep_part=False,
+            )
+        except Unreachable as error:
+            raise WeightError(
+                f"{weights.name}: {error}; on a machine without a network copy {weights.filename} "
+                f"here and run: python main_weights.py get {weights.name} --source FILE"
+            ) from None
+        except DownloadError as error:
+            raise WeightError(f"{weights.name}: {error}") from None
 
 
-def _chunks(reply: BinaryIO) -> Iterator[bytes]:
-    """Yield what `reply` holds, piece by piece."""
-    while chunk := reply.read(CHUNK):
-        yield chunk
-
-
-@contextmanager
-def _explained(address: str, weights: Weights) -> Iterator[None]:
-    """Turn what the network may do into one sentence with a way out."""
-    try:
-        yield
-    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
-        raise WeightError(
-            f"{weights.name}: {address} cannot be read ({reason}); on a machine without a network "
-            f"copy {weights.filename} here and run: "
-            f"python main_weights.py get {weights.name} --source FILE"
-        ) from None
-
-
-def _check(weights: Weights, file: Path, address: str = "") -> None:
+def _check(weights: Weights, file: Path) -> None:
     """Refuse a file whose size or SHA-256 is not the published one."""
-    where = address or str(file)
-    size = file.stat().st_size
-    if weights.size is not None and size != weights.size:
-        raise WeightError(
-            f"{weights.name}: {where} has {size} bytes, the published file {weights.size}"
-        )
-    if weights.sha256 is not None and (found := _sha256(file)) != weights.sha256:
-        raise WeightError(
-            f"{weights.name}: {where} has SHA-256 {found[:16]}..., the published file "
-            f"{weights.sha256[:16]}...; it is another or a damaged file"
-        )
-
-
-def _sha256(file: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    try:
+        check(weights.at(""), file)
+    except DownloadError as error:
+        raise WeightError(f"{weights.name}: {error}") from None

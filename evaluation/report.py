@@ -30,6 +30,7 @@ from evaluation.plots import (
     small_png,
 )
 from evaluation.statistics import in_bed, transition_matrix
+from evaluation.surprisal import improbable_epochs
 from evaluation.traces import Trace
 from nights.atomic import write_text
 from nights.hypnogram import Hypnogram
@@ -37,6 +38,7 @@ from nights.hypnogram import Hypnogram
 __all__ = ["Alarm", "ChannelRow", "Comparison", "NightReport", "render", "write_report"]
 
 REVIEW_LISTED, REVIEW_DRAWN = 20, 6
+REVIEW_IMPROBABLE = 5  # of those listed, at most so many for their surprisal alone
 REVIEW_BYTES = 330_000  # for all drawn epochs together: the file stays below 1 MB
 VERDICTS = {
     "": "No alarm. Nothing in this night or its signals broke a limit.",
@@ -128,6 +130,8 @@ class NightReport:
         A scoring of the same night to compare with.
     provenance : mapping of str to str
         Versions, hashes, weights, command: one line each.
+    surprisal : float array (E,) or None
+        Nats of each epoch under a language model of sleep: the most improbable are listed too.
     simulated : tuple of str
         Why this is not a result of a real night or of real weights; shown as a loud banner.
     notes : tuple of str
@@ -147,6 +151,7 @@ class NightReport:
     signals: tuple[Trace, ...] = ()
     comparison: Comparison | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
+    surprisal: np.ndarray | None = None
     simulated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -229,23 +234,35 @@ def review_rows(report: NightReport) -> list[dict[str, Any]]:
     """List the epochs to look at, the most doubtful first, the first of them with signals.
 
     Doubt is one minus the probability of the stage given; equals stand in the order of the night.
+    At the end stand epochs whose stage is improbable where it is, sure as the stager may be.
     """
     result = report.hypnogram
-    sure = confidence(result)
-    order = np.argsort(np.where(np.isnan(sure), np.inf, sure), kind="stable")
-    order = order[np.isfinite(sure[order])][:REVIEW_LISTED]
+    listed = _to_review(report)
     rows: list[dict[str, Any]] = []
-    pictures = _review_pictures(report, order[:REVIEW_DRAWN].tolist())
-    for epoch in order.tolist():
+    pictures = _review_pictures(report, listed[:REVIEW_DRAWN])
+    for epoch in listed:
         ranked = sorted(enumerate(result.proba[epoch]), key=lambda pair: -pair[1])  # type: ignore[index]
         row = _epoch(result, epoch) | {
             "stage": result.names[epoch],
             "before": report.raw.names[epoch] if report.raw is not None else "",
             "probabilities": [(result.classes[code], float(p)) for code, p in ranked if p >= 0.005],
             "picture": pictures.get(epoch, ""),
+            "surprise": "" if report.surprisal is None else number(report.surprisal[epoch]),
         }
         rows.append(row)
     return rows
+
+
+def _to_review(report: NightReport) -> list[int]:
+    """Return the epochs to list: doubtful ones, then improbable ones that are not among them."""
+    sure = confidence(report.hypnogram)
+    order = np.argsort(np.where(np.isnan(sure), np.inf, sure), kind="stable")
+    doubtful = order[np.isfinite(sure[order])].tolist()
+    if report.surprisal is None or not doubtful:
+        return doubtful[:REVIEW_LISTED]
+    first = doubtful[: REVIEW_LISTED - REVIEW_IMPROBABLE]
+    improbable = [epoch for epoch in improbable_epochs(report.surprisal) if epoch not in first]
+    return [*first, *improbable[:REVIEW_IMPROBABLE]]
 
 
 def number(value: float) -> str:

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models import register
-from models.layers import SelfAttention
+from models.layers import SelfAttention, gelu
 from models.published import Adapter, StateDict
 
 INIT_STD = 0.02  # GPT-2 (Radford et al. 2019)
@@ -33,10 +33,17 @@ class Config:
     n_heads: int = 6
     dropout: float = 0.1
 
+    @property
+    def n_stages(self) -> int:
+        """Stages it foretells: every token but padding."""
+        return self.vocab_size - 1
+
 
 PRESETS = {
     "paper-60": Config(n_positions=60),
     "paper-90": Config(n_positions=90),
+    "paper-120": Config(n_positions=120),
+    "whole-night": Config(n_positions=1200),  # 10 h
     "script-default": Config(n_positions=120, width=192),  # defaults of the published script
 }
 
@@ -72,11 +79,11 @@ class Block(nn.Module):
     def _finish(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
         """Add what attention found, then the MLP."""
         x = x + self.dropout(attended)
-        hidden = F.gelu(self.up(self.norm_2(x)), approximate="tanh")
+        hidden = gelu(self.up(self.norm_2(x)))
         return x + self.dropout(self.down(hidden))
 
 
-def _published_sizes(state_dict: StateDict) -> dict[str, int]:
+def published_sizes(state_dict: StateDict) -> dict[str, int]:
     """Read the sizes from published weights; the number of heads is not among them."""
     vocab_size, width = state_dict["transformer.wte.weight"].shape
     return {
@@ -87,7 +94,7 @@ def _published_sizes(state_dict: StateDict) -> dict[str, int]:
     }
 
 
-def _published_layout(name: str, tensor: torch.Tensor) -> torch.Tensor:
+def published_layout(name: str, tensor: torch.Tensor) -> torch.Tensor:
     """Published projections are stored (in, out), the transpose of a Linear layer."""
     projection = ("qkv.weight", "out.weight", "up.weight", "down.weight")
     return tensor.T if name.endswith(projection) else tensor
@@ -104,7 +111,7 @@ class StageLanguageModel(nn.Module):
     """
 
     published = Adapter(
-        config=_published_sizes,
+        config=published_sizes,
         renames=(
             (r"^transformer\.wte\.", "tokens."),
             (r"^transformer\.wpe\.", "positions."),
@@ -120,7 +127,7 @@ class StageLanguageModel(nn.Module):
         # `attn.bias` alone is close to that of the parameter `attn.c_attn.bias`.
         constants=(r"transformer\.h\.\d+\.attn\.bias", r"transformer\.h\.\d+\.attn\.masked_bias"),
         tied={"lm_head.weight": "transformer.wte.weight"},
-        tensor=_published_layout,
+        tensor=published_layout,
     )
 
     def __init__(self, config: Config) -> None:
@@ -221,6 +228,26 @@ class StageLanguageModel(nn.Module):
                 nn.init.normal_(parameter, std=INIT_STD)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
+
+
+def resized(model: StageLanguageModel, config: Config) -> StageLanguageModel:
+    """Return a copy of a model with another dropout, context or number of stages.
+
+    More positions begin as copies of the last third of those there are (the very last row of the
+    published tables was never trained); fewer are the first ones. Of five stages, four keep the
+    rows of W, N2 (as L), N3 (as D) and R.
+    """
+    tensors = dict(model.state_dict())
+    places = tensors["positions.weight"]
+    third = places[-(len(places) // 3) - 1 : -1]
+    n_more = max(0, config.n_positions - len(places))
+    more = third.repeat(-(-n_more // len(third)) + 1, 1)[:n_more]
+    tensors["positions.weight"] = torch.cat([places, more])[: config.n_positions]
+    if (model.config.n_stages, config.n_stages) == (5, 4):
+        tensors["tokens.weight"] = tensors["tokens.weight"][[0, 2, 3, 4, 5]]
+    copy = StageLanguageModel(config)
+    copy.load_state_dict(tensors)
+    return copy
 
 
 def _allowed(valid: torch.Tensor | None) -> torch.Tensor | None:

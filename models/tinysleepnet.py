@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -71,11 +72,15 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, T) -> (N, C', ceil(T / stride))."""
-        kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
-        steps = -(-x.shape[-1] // stride)
-        missing = max(0, (steps - 1) * stride + kernel - x.shape[-1])
-        x = F.pad(x, (missing // 2, missing - missing // 2))
+        x = pad_as_same(x, self.conv.kernel_size[0], self.conv.stride[0])
         return F.relu(self.norm(self.conv(x)))
+
+
+def pad_as_same(x: torch.Tensor, kernel: int, stride: int) -> torch.Tensor:
+    """Pad (N, C, T) so that a convolution gives ceil(T / stride) steps; the odd sample is right."""
+    steps = -(-x.shape[-1] // stride)
+    missing = max(0, (steps - 1) * stride + kernel - x.shape[-1])
+    return F.pad(x, (missing // 2, missing - missing // 2))
 
 
 class EpochEncoder(nn.Sequential):
@@ -96,7 +101,7 @@ class EpochEncoder(nn.Sequential):
         )
 
 
-def _published_sizes(state_dict: StateDict, prefix: str = "") -> dict[str, int]:
+def published_sizes(state_dict: StateDict, prefix: str = "") -> dict[str, int]:
     """Read the sizes of the convolutions; the length of an epoch is not among them."""
     first_width, _, first_kernel, _ = state_dict[f"{prefix}conv1.0.0.weight"].shape
     width, _, kernel, _ = state_dict[f"{prefix}conv1.3.0.weight"].shape
@@ -109,14 +114,14 @@ def _published_sizes(state_dict: StateDict, prefix: str = "") -> dict[str, int]:
 def _published_seq_sizes(state_dict: StateDict) -> dict[str, int | bool]:
     """Read the sizes of the recurrent stager; the length of its context is not among them."""
     layers = [key for key in state_dict if "weight_ih_l" in key]
-    return _published_sizes(state_dict, "encoder.") | {
+    return published_sizes(state_dict, "encoder.") | {
         "hidden": state_dict["seq_encoder.lstm.weight_hh_l0"].shape[1],
         "n_layers": sum(not key.endswith("_reverse") for key in layers),
         "bidirectional": any(key.endswith("_reverse") for key in layers),
     }
 
 
-def _published_layout(name: str, tensor: torch.Tensor) -> torch.Tensor:
+def published_layout(name: str, tensor: torch.Tensor) -> torch.Tensor:
     """Published convolutions run over (time, 1)."""
     return tensor.squeeze(-1) if tensor.ndim == 4 else tensor
 
@@ -127,15 +132,22 @@ _BLOCK_NAMES = (
 )
 
 
-class _OneChannelStager(nn.Module):
-    """What both stagers share: one derivation, epochs encoded one by one."""
+class OneChannelStager(nn.Module):
+    """What the stagers share: one derivation, epochs encoded one by one.
+
+    Parameters
+    ----------
+    config : dataclass
+        Names the `channel` and its `samples` per epoch.
+    encoder : Module
+        Epochs (N, 1, T) -> features (N, F).
+    """
 
     window = None  # any number of epochs
 
-    def __init__(self, config: CNNConfig) -> None:
+    def __init__(self, config: Any, encoder: nn.Module) -> None:
         super().__init__()
-        self.config = config
-        self.encoder = EpochEncoder(config)
+        self.config, self.encoder = config, encoder
 
     @property
     def channels(self) -> dict[str, int]:
@@ -180,7 +192,7 @@ class _OneChannelStager(nn.Module):
 
 
 @register("tinysleepnet-cnn")
-class TinySleepNetCNN(_OneChannelStager):
+class TinySleepNetCNN(OneChannelStager):
     """Stager that looks at one epoch at a time.
 
     Parameters
@@ -190,13 +202,13 @@ class TinySleepNetCNN(_OneChannelStager):
     """
 
     published = Adapter(
-        config=_published_sizes,
+        config=published_sizes,
         renames=(*_BLOCK_NAMES, (r"^classifier\.", "head.")),
-        tensor=_published_layout,
+        tensor=published_layout,
     )
 
     def __init__(self, config: CNNConfig) -> None:
-        super().__init__(config)
+        super().__init__(config, EpochEncoder(config))
         self.head = nn.Linear(config.n_features, config.n_classes)
 
     def forward(self, signals: Signals, present: Present) -> StagerOutput:
@@ -206,7 +218,7 @@ class TinySleepNetCNN(_OneChannelStager):
 
 
 @register("tinysleepnet-seq")
-class TinySleepNetSeq(_OneChannelStager):
+class TinySleepNetSeq(OneChannelStager):
     """Stager of an epoch from the 15 epochs up to it, by an LSTM.
 
     Parameters
@@ -228,11 +240,11 @@ class TinySleepNetSeq(_OneChannelStager):
             *_BLOCK_NAMES,
             (r"^seq_encoder\.lstm\.", "lstm."),
         ),
-        tensor=_published_layout,
+        tensor=published_layout,
     )
 
     def __init__(self, config: SeqConfig) -> None:
-        super().__init__(config)
+        super().__init__(config, EpochEncoder(config))
         self.config: SeqConfig = config
         self.lstm = nn.LSTM(
             config.n_features,

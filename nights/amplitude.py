@@ -86,8 +86,9 @@ def _from_histogram(counts: np.ndarray, offset: float) -> dict[str, float | None
     total = int(counts.sum())
     if not total:
         return dict.fromkeys(_NAMES)
-    mean = float(counts @ values) / total
-    std = float(np.sqrt(counts @ (values - mean) ** 2 / total))
+    # No `@`: its last digit depends on the number of threads, and with it the bytes of a sidecar
+    mean = float(np.sum(counts * values)) / total
+    std = float(np.sqrt(np.sum(counts * (values - mean) ** 2) / total))
     low, median, high = _quantiles(counts, values, (0.25, 0.5, 0.75))
     return dict(zip(_NAMES, (mean + offset, std, median + offset, high - low), strict=True))
 

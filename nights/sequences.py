@@ -6,13 +6,14 @@ were never neighbours, and teach a model transitions that do not exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from nights.splits import Split, draw_split, import_split
-from nights.stages import UNSCORED, check_stages
+from nights.stages import EPOCH_S, UNSCORED, W, check_stages
 from nights.trimming import sleep_stretches
 
 
@@ -28,12 +29,16 @@ class StageNight:
         Identifiers, unique within `source`.
     stages : int8 array (E,)
         0..4 on the 30 s clock, -1 where nobody scored.
+    known : {name: float}
+        What the data tell of the person and the clock: `age` in years, `sex` (1 male, 0 female),
+        `lights_off_epoch`. What they do not tell is not there.
     """
 
     source: str
     night: str
     person: str
     stages: np.ndarray
+    known: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", check_stages(self.stages))
@@ -47,6 +52,26 @@ class StageNight:
     def owner(self) -> str:
         """Name of the person across all sources."""
         return f"{self.source}/{self.person}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits of the stages from the first to the last epoch of sleep.
+
+        The same scoring is known again under another name and with other wake around it.
+        """
+        asleep = np.flatnonzero(self.stages > W)
+        kept = self.stages[asleep[0] : asleep[-1] + 1] if asleep.size else self.stages[:0]
+        return f"{zlib.crc32(kept.tobytes()):08x}"
+
+    def conditions(self, stretch: slice) -> dict[str, np.ndarray | float]:
+        """Return what is known in a stretch of epochs, as conditional language models ask it."""
+        found: dict[str, np.ndarray | float] = {
+            name: self.known[name] for name in ("age", "sex") if name in self.known
+        }
+        if "lights_off_epoch" in self.known:
+            epochs = np.arange(stretch.start, stretch.stop) - self.known["lights_off_epoch"]
+            found["lights_off_h"] = epochs * (EPOCH_S / 3600)
+        return found
 
     def without_long_wake(self) -> StageNight:
         """Mark as unscored what `nights.trimming` leaves out.

@@ -176,7 +176,12 @@ def import_split(
 
 def read_list(path: Path) -> list[str]:
     """Return the recordings of a published list: one a line, blank lines and `#` lines left out."""
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return parse_list(path.read_text(encoding="utf-8"))
+
+
+def parse_list(text: str) -> list[str]:
+    """Return the recordings in the text of a published list, as `read_list` does."""
+    lines = (line.strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
 

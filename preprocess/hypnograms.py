@@ -8,6 +8,8 @@ no-derivatives clause (DREAMS, for one) are not listed.
 from __future__ import annotations
 
 import csv
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -141,6 +143,36 @@ def consensus(scorings: np.ndarray) -> np.ndarray:
 # People on whose nights stagers are judged, with correction: the twenty of the Sleep-EDF-20
 # benchmark and the UCDDB night whose EEG epochs are at hand. No language model trains on them.
 JUDGED_ELSEWHERE = (*(f"sleepedf/SC4{person:02d}" for person in range(20)), "ucddb/ucddb022")
+_JUDGED_NAMES = re.compile(r"(?<![a-z0-9])(SC4[01]\d|ucddb022)", re.IGNORECASE)
+
+
+def judged_elsewhere(nights: Iterable[StageNight]) -> set[str]:
+    """Return the owners among `nights` whom no language model may train on.
+
+    They are known by the names of the data sets' files, wherever those come from.
+    """
+    return {
+        night.owner
+        for night in nights
+        if night.owner in JUDGED_ELSEWHERE
+        or _JUDGED_NAMES.search(night.night)
+        or _JUDGED_NAMES.search(night.person)
+    }
+
+
+def facts(nights: Iterable[StageNight]) -> list[dict[str, str | int]]:
+    """Return what a card says of the sources of `nights`: title and licence where known."""
+    counts = Counter(night.source for night in nights)
+    return [
+        {
+            "name": name,
+            "title": SOURCES[name][0].title if name in SOURCES else name,
+            "licence": SOURCES[name][0].licence if name in SOURCES else "as its owner states",
+            "nights": n_nights,
+        }
+        for name, n_nights in counts.items()
+    ]
+
 
 SOURCES: dict[str, tuple[HypnogramSource, ...]] = {
     "boas": (

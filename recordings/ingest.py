@@ -142,6 +142,7 @@ def read_view(
     *,
     montage: Montage | None = None,
     overrides: Mapping[str, Candidate] | None = None,
+    unfinished: bool = False,
 ) -> NightSignals:
     """Read the channels of a view from a recording.
 
@@ -154,6 +155,8 @@ def read_view(
         choice for the channels of the view.
     overrides : mapping, optional
         Channels the user named, for the automatic choice.
+    unfinished : bool
+        Give the unfinished last epoch too, its end filled: for epochs that begin elsewhere.
 
     Raises
     ------
@@ -165,6 +168,8 @@ def read_view(
     n_epochs = int(recording.duration_s / EPOCH_S + 1e-6)
     if not n_epochs:
         raise RecordingError(f"{name}: {recording.duration_s:g} s are less than an epoch of 30 s")
+    if unfinished:
+        n_epochs = math.ceil(recording.duration_s / EPOCH_S - 1e-6)
     if montage is None:
         montage = resolve(
             recording, view.channels, overrides=overrides, as_recorded=view.as_recorded
@@ -176,7 +181,9 @@ def read_view(
     # Choices that share a reference are read one after the other: its samples are then let go.
     for choice in sorted(wanted, key=lambda choice: -1 if choice.minus is None else choice.minus):
         try:
-            found[choice.target] = _read_channel(leads, choice, view, n_epochs)
+            found[choice.target] = _read_channel(
+                leads, choice, view, n_epochs, recording.duration_s
+            )
         except RecordingError as error:
             dropped[choice.target] = str(error)
     if not found:
@@ -239,7 +246,7 @@ class _Leads:
 
 
 def _read_channel(
-    leads: _Leads, choice: Choice, view: View, n_epochs: int
+    leads: _Leads, choice: Choice, view: View, n_epochs: int, duration_s: float
 ) -> tuple[np.ndarray, ChannelRecord]:
     """Read one target: its signal (E, S) and its record."""
     if choice.plus is None:
@@ -276,7 +283,7 @@ def _read_channel(
         centre=centre,
         spread=spread,
     )
-    return _cut(whole, n_epochs, view, target.name), record
+    return _cut(whole, n_epochs, duration_s, view, target.name), record
 
 
 def _difference(
@@ -310,16 +317,18 @@ def _resampled(samples: np.ndarray, rate_hz: Fraction, view: View, target: str) 
     return interpolate_time(filtered, rate_hz, target_hz, inside)
 
 
-def _cut(whole: np.ndarray, n_epochs: int, view: View, target: str) -> np.ndarray:
-    """Return whole epochs (E, S); a sample that falls behind the last one is as published.
+def _cut(
+    whole: np.ndarray, n_epochs: int, duration_s: float, view: View, target: str
+) -> np.ndarray:
+    """Return epochs (E, S); a sample that falls behind the last one is as published.
 
     Linear interpolation gives 0 beyond the last sample, everything else holds its value.
     """
     wanted = n_epochs * view.samples_of(target)
     missing = wanted - len(whole)
-    if missing > math.ceil(view.rate_hz(target)):
-        lasted = len(whole) / float(view.rate_hz(target))
-        raise RecordingError(f"ends after {lasted:.0f} s of {n_epochs * EPOCH_S} s")
+    wanted_s, lasted_s = min(n_epochs * EPOCH_S, duration_s), len(whole) / view.rate_hz(target)
+    if wanted_s - lasted_s > 1:
+        raise RecordingError(f"ends after {float(lasted_s):.0f} s of {wanted_s:.0f} s")
     if missing > 0:
         last = 0.0 if view.resample == "time" else whole[-1]
         whole = np.concatenate([whole, np.full(missing, last, dtype=np.float32)])

@@ -14,6 +14,7 @@ import torch
 
 from models.sleepgpt import StageLanguageModel
 from models.sleepgpt_next import NextStage
+from nights.stages import STAGES
 
 MAX_REMEMBERED = 400_000  # contexts; about 60 MB
 
@@ -35,17 +36,18 @@ class StagePrior:
     ----------
     model : LanguageModel
         The stage language model (as its weights are now) or a transition table.
-    n_stages : int
-        Stages K of the hypnograms; what the model says of other tokens (padding) is left out and,
-        as published, the rest is not renormalised.
+    n_stages : int, optional
+        Stages K of the hypnograms; default: those the model says it knows, else five. What it says
+        of other tokens (padding) is left out and, as published, the rest is not renormalised.
     """
 
-    def __init__(self, model: LanguageModel, n_stages: int = 5) -> None:
-        self.model, self.n_stages = model, n_stages
+    def __init__(self, model: LanguageModel, n_stages: int | None = None) -> None:
+        known = getattr(getattr(model, "config", None), "n_stages", len(STAGES))
+        self.model, self.n_stages = model, n_stages or known
         fast = isinstance(model, StageLanguageModel)
         self._ask = NextStage(model) if fast else model.next_log_probs  # type: ignore[arg-type]
         self._rows: dict[bytes, int] = {}
-        self._told = np.empty((0, n_stages), dtype=np.float32)
+        self._told = np.empty((0, self.n_stages), dtype=np.float32)
 
     def log_probs(self, contexts: Sequence[bytes]) -> np.ndarray:
         """Return log-probabilities, float32 (n, K), of the stage after each context.

@@ -25,9 +25,11 @@ import numpy as np
 from evaluation import export
 from evaluation.alarm import Alarm
 from evaluation.metrics import confusion, metrics_from
+from evaluation.next_stage import n_stages
 from evaluation.plots import night_figure, save_figure
 from evaluation.report import ChannelRow, Comparison, NightReport, write_report
 from evaluation.statistics import DEFINITIONS, sleep_statistics
+from evaluation.surprisal import improbable_epochs, night_surprisal, surprisal
 from evaluation.traces import Trace
 from nights.atomic import write_text
 from nights.hypnogram import Hypnogram
@@ -37,6 +39,7 @@ from staging.quality import alarms, usual_ranges
 from staging.stage import StagedNight, derivations
 
 DONE = "night.json"
+SURPRISAL_STRIDE = 15  # epochs; the language model sees between 76 and 90, a night takes 0.1 s
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,8 @@ class NightResult:
     alarms : tuple of Alarm
     reference : Hypnogram or None
         A scoring of the same epochs to compare with.
+    surprisal : float array (E,) or None
+        Nats of each epoch of `hypnogram` under a language model, None if there was none.
     """
 
     name: str
@@ -67,6 +72,7 @@ class NightResult:
     statistics: Mapping[str, float]
     alarms: tuple[Alarm, ...]
     reference: Hypnogram | None = None
+    surprisal: np.ndarray | None = None
 
     @property
     def uncorrected(self) -> Hypnogram | None:
@@ -90,8 +96,12 @@ def judge(
     hypnogram: Hypnogram,
     correction: Mapping[str, Any],
     reference: Hypnogram | None = None,
+    language_model: Any = None,
 ) -> NightResult:
-    """Compute statistics and alarms of a staged night and lay its reference on the same grid."""
+    """Compute statistics and alarms of a staged night and lay its reference on the same grid.
+
+    With a language model of the same classes, every epoch's surprisal is computed too.
+    """
     statistics = sleep_statistics(hypnogram)
     raised = alarms(
         hypnogram,
@@ -102,7 +112,10 @@ def judge(
     )
     if reference is not None:
         reference = in_classes_of(hypnogram, reference)
-    return NightResult(name, staged, hypnogram, correction, statistics, raised, reference)
+    nats = None
+    if language_model is not None and n_stages(language_model) == len(hypnogram.classes):
+        nats = surprisal(hypnogram, language_model, stride=SURPRISAL_STRIDE)
+    return NightResult(name, staged, hypnogram, correction, statistics, raised, reference, nats)
 
 
 def in_classes_of(hypnogram: Hypnogram, scoring: Hypnogram) -> Hypnogram:
@@ -158,6 +171,7 @@ def facts_of(result: NightResult) -> dict[str, Any]:
         "n_epochs": result.hypnogram.n_epochs,
         "statistics": result.statistics,
         "statistics_uncorrected": sleep_statistics(uncorrected) if uncorrected else None,
+        "surprisal": _surprisal_facts(result.surprisal),
         "alarms": [asdict(alarm) for alarm in result.alarms],
         "agreement": agreements or None,
         "reference": reference.scorer if reference else None,
@@ -166,6 +180,16 @@ def facts_of(result: NightResult) -> dict[str, Any]:
         "view": {"name": signals.view.name, "hash": signals.view.hash} if signals else None,
         "notes": [*reading.notes, *result.hypnogram.notes],
         "versions": versions(),
+    }
+
+
+def _surprisal_facts(nats: np.ndarray | None) -> dict[str, Any] | None:
+    """Return how improbable a night is to the language model, and which epochs most."""
+    if nats is None:
+        return None
+    return {
+        "mean_nats": night_surprisal(nats),
+        "improbable_epochs": improbable_epochs(nats),
     }
 
 
@@ -193,6 +217,7 @@ def report_of(result: NightResult) -> NightReport:
         name=result.name,
         hypnogram=result.hypnogram,
         raw=result.uncorrected,
+        surprisal=result.surprisal,
         alarms=result.alarms,
         statistics=result.statistics,
         definitions=DEFINITIONS,

@@ -147,7 +147,9 @@ class StagingRun:
         step("correct")
         hypnogram = self.corrector(staged.hypnogram) if self.corrector else staged.hypnogram
         correction = self.corrector.provenance if self.corrector else {}
-        result = judge(source.name, staged, hypnogram, correction, night.reference)
+        prior = getattr(self.corrector, "prior", None)
+        language_model = prior.model if prior else None
+        result = judge(source.name, staged, hypnogram, correction, night.reference, language_model)
         step("write")
         write_night(self.out / source.name, result, self.settings)
         self._log(result, time.monotonic() - begun)

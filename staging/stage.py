@@ -277,6 +277,13 @@ def load_stager(name: str, *, device: str = "auto") -> Stager:
         from staging.predictions import PredictionStager
 
         return PredictionStager(path)
+    from engine.weights import manifest
     from staging.networks import NetworkStager
 
+    stagers = [weights.name for weights in manifest().values() if weights.view]
+    if path.suffix != ".safetensors" and name not in stagers:
+        raise ValueError(
+            f"no stager {name!r}; there are yasa, {', '.join(stagers)}, a .safetensors file of a "
+            "stager, and files or folders of predictions"
+        )
     return NetworkStager.from_weights(name, device=device)

@@ -29,6 +29,7 @@ from recordings.scoring.lists import (
     parse_index,
     parse_noxturnal,
     parse_ucddb_epochs,
+    parse_ucddb_respevt,
     parse_wsc_allscore,
     parse_wsc_stg,
 )
@@ -39,7 +40,7 @@ from recordings.scoring.own import (
     parse_own_table,
     parse_own_text,
 )
-from recordings.scoring.place import Scoring, Signal, place
+from recordings.scoring.place import Scoring, Signal, place, place_events
 from recordings.scoring.source import Parsed, Source, Wanted
 from recordings.scoring.tables import LAYOUTS, parse_layout, session_names
 from recordings.scoring.wfdb import parse_wfdb
@@ -50,6 +51,7 @@ __all__ = [
     "Event",
     "Scoring",
     "page_windows",
+    "read_events",
     "read_scoring",
     "read_sessions",
 ]
@@ -71,6 +73,7 @@ FORMATS: dict[str, Parser] = {
     "nsrr_xml": parse_nsrr,
     "noxturnal_csv": parse_noxturnal,
     "ucddb_epochs": parse_ucddb_epochs,
+    "ucddb_respevt": parse_ucddb_respevt,
     **{layout.name: partial(parse_layout, layout=layout) for layout in LAYOUTS},
     "epoch_csv": parse_epoch_table,
     "dreams_txt": parse_dreams,
@@ -136,7 +139,7 @@ def read_scoring(
         by more than 10 percent from the length of the recording.
     """
     source = Source(Path(path))
-    name, parsed = _parse(source, format, Wanted(column, session, code_s, rate_hz))
+    name, parsed = _parse(source, format, Wanted(column, session, code_s, rate_hz, stage_map))
     if stage_map is not None:
         parsed = replace(parsed, stage_map=stage_map)
     if recording is None:
@@ -144,6 +147,23 @@ def read_scoring(
     else:
         signal = Signal(start or recording.start, recording.duration_s, n_epochs)
     return replace(place(source, parsed, signal, epoch_s=epoch_s, unsure=unsure), format=name)
+
+
+def read_events(
+    path: Path | str, *, recording: Recording, format: str = "auto", unsure: str = "unsure"
+) -> tuple[Event, ...]:
+    """Return the events of a scoring file on the recording's clock, whether it holds stages or not.
+
+    Parameters are those of `read_scoring`.
+
+    Raises
+    ------
+    RecordingError
+        If the format is unknown or the file is broken.
+    """
+    _, parsed = _parse(Source(Path(path)), format, Wanted())
+    signal = Signal(recording.start, recording.duration_s, None)
+    return place_events(parsed, signal, unsure=unsure)
 
 
 def read_sessions(path: Path | str, **options: object) -> dict[str, Scoring]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from nights.stages import EPOCH_S, STAGE_MAPS, lookup_stage, stage_map
+from nights.stages import EPOCH_S, StageMap, lookup_stage, stage_map
 from recordings.scoring.source import (
     NO_DATE,
     Kind,
@@ -28,6 +28,10 @@ from recordings.scoring.tables import guess_map, read_table, read_times
 
 _DAY_EPOCHS = 2880
 _UCDDB_EVENTS = ("event_types", "event_start_sec", "event_duration_sec")  # lists split by ;
+_TWIN_DURATION = re.compile(r"DUR: *([\d.]+) SEC")
+_RESPEVT = re.compile(
+    r"\s*(?P<clock>\d{1,2}:\d{2}:\d{2})\s+(?P<type>\S+)\s+(?:[A-Z]{2}\s+)?(?P<seconds>\d+)(?:\s|$)"
+)
 _MAX_EPOCHS = 14 * _DAY_EPOCHS
 
 
@@ -38,7 +42,7 @@ def parse_index(source: Source, wanted: Wanted) -> Parsed | None:
     all fall on multiples of 30 lines has one code per second.
     """
     codes = [line.strip() for line in source.lines if not line.startswith("#")]
-    if not codes or not _all_stages(codes):
+    if not codes or not _all_stages(codes, wanted.stage_map):
         return None
     which = guess_map(codes)
     notes = [f"codes read by the stage map {which!r}, told from the codes alone"] * (
@@ -92,8 +96,28 @@ def parse_wsc_stg(source: Source, wanted: Wanted) -> Parsed | None:
     return Parsed(codes=tuple(codes), stage_map="wsc_stg")
 
 
+def parse_ucddb_respevt(source: Source, wanted: Wanted) -> Parsed | None:
+    """Read the respiratory events of UCDDB: clock time, type, perhaps PB or CS, whole seconds.
+
+    The table is laid out for the eye, below two or three lines of header; lines without a duration
+    (periodic breathing) are no events. There is no stage in it: `read_events` reads it.
+    """
+    head = next((line.split() for line in source.lines if "PB/CS" in line), [])
+    if [word.casefold() for word in head[:4]] != ["time", "type", "pb/cs", "duration"]:
+        return None
+    found = [_RESPEVT.match(line) for line in source.lines]
+    marks = tuple(
+        Mark(clock_seconds(line["clock"]), float(line["seconds"]), line["type"], "event")
+        for line in found
+        if line
+    )
+    return Parsed(marks, "clock") if marks else None
+
+
 def parse_wsc_allscore(source: Source, wanted: Wanted) -> Parsed | None:
     """Read the Twin score file of WSC: clock time and text; a stage holds until the next change.
+
+    Lines before the start of the recording count for nothing: some are hours older.
 
     Raises
     ------
@@ -111,12 +135,23 @@ def parse_wsc_allscore(source: Source, wanted: Wanted) -> Parsed | None:
         return None
     if len(starts) > 1 or any("POWER FAILURE" in text for text in texts):
         raise source.refuse("the recording was started several times; its clock cannot be trusted")
-    marks = tuple(
-        Mark(clock, np.nan, text[8:], "stage") if text.startswith("STAGE - ")
-        else Mark(clock, 0.0, text, "event")
-        for clock, text in zip(clocks, texts, strict=True)
-    )  # fmt: skip
+    first = texts.index("START RECORDING") if starts else 0
+    marks = tuple(map(_twin_mark, clocks[first:], texts[first:]))
     return Parsed(marks, "clock", stage_map="wsc_allscore", start=_on_no_date(starts))
+
+
+def _twin_mark(clock_s: float, text: str) -> Mark:
+    """Return a line of a Twin score file: `STAGE - N1`, `AROUSAL - DUR: 3.0 SEC. - SPONTANEOUS`.
+
+    The kind of a respiratory event stands behind its duration, that of others in front.
+    """
+    kind, *told = text.split(" - ")
+    if kind == "STAGE" and told:
+        return Mark(clock_s, np.nan, told[0], "stage")
+    durations = [number(found[1]) for part in told if (found := _TWIN_DURATION.match(part))]
+    if kind == "RESPIRATORY EVENT":
+        kind = next((part for part in told if not _TWIN_DURATION.match(part)), kind)
+    return Mark(clock_s, max(durations, default=0.0), kind, "event")
 
 
 def parse_ids(source: Source, wanted: Wanted) -> Parsed | None:
@@ -182,9 +217,9 @@ def parse_ucddb_epochs(source: Source, wanted: Wanted) -> Parsed | None:
     return Parsed((*stages, *events), stage_map="ucddb")
 
 
-def _all_stages(codes: Sequence[str]) -> bool:
-    """Return whether every line is a code or a word for a stage."""
-    words = stage_map(STAGE_MAPS["words_and_rk"])
+def _all_stages(codes: Sequence[str], own: str | StageMap | None) -> bool:
+    """Return whether every line is a code or a word for a stage, or listed in the caller's map."""
+    words = stage_map("words_and_rk") | stage_map(own or {})
     return all(
         re.fullmatch(r"-?\d(\.0+)?", code) or lookup_stage(code, words) is not None
         for code in set(codes)

@@ -105,6 +105,11 @@ def place(
     return replace(scoring, hypnogram=hypnogram, events=events, notes=notes)
 
 
+def place_events(parsed: Parsed, signal: Signal, *, unsure: str) -> tuple[Event, ...]:
+    """Return the events on the recording's clock; the file may hold no stage at all."""
+    return _events(_on_signal_clock(parsed, signal)[0], unsure)[0]
+
+
 def _on_signal_clock(parsed: Parsed, signal: Signal) -> tuple[Parsed, tuple[str, ...]]:
     """Return the marks in seconds since the first sample, the start, and what had to be noted."""
     if parsed.time == "elapsed":

@@ -78,12 +78,16 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the caller asks of a parser: column, session, seconds per code, samples per second."""
+    """What the caller asks of a parser: column, session, seconds per code, samples per second.
+
+    `stage_map` is the caller's own: a plain list may then hold every label that it lists.
+    """
 
     column: str | None = None
     session: str | None = None
     code_s: float | None = None
     rate_hz: float | None = None
+    stage_map: str | StageMap | None = None
 
 
 @dataclass(frozen=True)

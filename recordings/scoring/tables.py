@@ -54,7 +54,7 @@ LAYOUTS = (
         "cap_txt",
         "RemLogic event export (CAP Sleep Database)",
         onset="time [hh:mm:ss]",
-        length="duration[s]",
+        length="duration [s]",
         label=(("event", "cap_txt"),),
         needs=("sleep stage",),
         prefix="SLEEP-",
@@ -153,7 +153,7 @@ def read_table(source: Source, needed: Sequence[str]) -> Table | None:
         if line.startswith("#") or not all(name in line.casefold() for name in needed):
             continue
         for delimiter in _DELIMITERS:
-            columns = [name.strip().casefold() for name in _split(line, delimiter)]
+            columns = [_column(name) for name in _split(line, delimiter)]
             if set(needed) <= set(columns):
                 return _rows(source, place + 1, columns, delimiter)
     return None
@@ -231,6 +231,11 @@ def _elapsed(text: str) -> float:
     if found := re.fullmatch(r"(?:(\d+):)?(\d{1,2}):(\d{2}\.\d{3})", text.strip()):
         return int(found[1] or 0) * 3600 + int(found[2]) * 60 + float(found[3])
     return number(text)
+
+
+def _column(name: str) -> str:
+    """Return the name of a column as it is compared: `Duration[s]` is `duration [s]`."""
+    return re.sub(r"\s*\[", " [", name.strip().casefold())
 
 
 def _split(line: str, delimiter: str) -> list[str]:

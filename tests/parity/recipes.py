@@ -79,7 +79,9 @@ def input_names(meta: Meta, arrays: Arrays) -> set[str]:
     An entry of `inputs` that is drawn from a seed and not said to be in the NPZ describes how to
     make the signal of the output of that name. `NAME_i` stands for NAME_0, NAME_1, ...
     """
-    told = {k: v if isinstance(v, str) else v["how"] for k, v in meta.get("inputs", {}).items()}
+    told = {
+        k: v if isinstance(v, str) else v.get("how", "") for k, v in meta.get("inputs", {}).items()
+    }
     seeded = {k for k, v in meta.get("inputs", {}).items() if "seed" in v and "npz" not in told[k]}
     named = set(re.findall(r"in the npz as (\w+)", " ".join(told.values())))
     plain = (set(told) - seeded) | set(meta.get("npz_inputs", ())) | named

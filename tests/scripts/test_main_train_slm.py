@@ -26,10 +26,11 @@ def test_a_dry_run_writes_every_output(shared_data: Path, tmp_path: Path) -> Non
     written = {path.name for path in (tmp_path / "run").iterdir()}
     assert written == {
         *("config.json", "env.json", "splits", "log.jsonl", "last.pt", "results.json"),
-        *("best.safetensors", "best.json", "markov.safetensors"),
+        *("best.safetensors", "best.json", "annotations.txt", "sampled.json", "sampled.png"),
+        *("markov-1.safetensors", "markov-5.safetensors", "duration.safetensors"),
     }
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert {"markov-1", "markov-5", "duration", "this run"} <= set(results)
+    assert {"markov-0", "markov-1", "markov-5", "duration", "this run"} <= set(results["all"])
     again = run(*words)
     assert again.returncode != 0
     assert "--resume" in again.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import models
-from engine.optim import Plan, adamw, learning_rate
+from engine.optim import Plan, adamw, learning_rate, set_rate
 
 
 def test_biases_and_norms_do_not_decay() -> None:
@@ -31,3 +31,23 @@ def test_the_learning_rate_rises_to_its_height_and_falls_to_its_end() -> None:
 def test_an_impossible_plan_is_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match="found"):
         Plan(**{"n_passes": 1, **wrong})
+
+
+def test_what_begins_from_nothing_learns_faster() -> None:
+    model = models.create("sleepgpt-night")
+    optimizer = adamw(model, Plan(n_passes=1, fresh_factor=5.0))
+    set_rate(optimizer, 1e-3)
+    rate_of = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    assert rate_of[id(model.language.tokens.weight)] == 1e-3
+    assert rate_of[id(model.head.weight)] == pytest.approx(5e-3)
+    assert len(rate_of) == len(list(model.parameters()))
+
+
+def test_published_schedules_change_from_pass_to_pass() -> None:
+    plan = Plan(n_passes=10, lr=1e-3, warmup=0.2, schedule="step")
+    rates = [learning_rate(step, 40, plan) for step in range(40)]
+    assert rates[:4] == [plan.min_lr] * 4  # the first pass
+    assert rates[4:8] == [pytest.approx(5e-4)] * 4
+    assert rates[23] == pytest.approx(1e-3)
+    assert rates[24] == pytest.approx(1e-4)
+    assert rates[-1] == pytest.approx(1e-5)

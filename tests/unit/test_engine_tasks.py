@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+import models
 from engine.tasks import IGNORED, BlockSource, LanguageTask
+from models.sleepgpt import Config
 from nights.sequences import StageNight
 
 
@@ -16,6 +18,7 @@ class Echo(nn.Module):
 
     def __init__(self, sure: float) -> None:
         super().__init__()
+        self.config = Config(n_positions=8)
         self.sure = nn.Parameter(torch.tensor(sure))
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -67,7 +70,27 @@ def test_loss_and_judgement_are_nats_per_stage() -> None:
     wanted = (2 * right + (right + 3)) / 3
     (batch,) = drawn(BlockSource([StageNight("a", "n", "p", stages)], 3, 1))
     assert task.loss(model, batch)[0].item() == pytest.approx(wanted)
-    # Blocks of two: every stage but the first is judged once, the last block is short
-    scores = task.evaluate(model, [stages])
+    # Every stage but the first is judged once, and none across the gap
+    scores = task.evaluate(model, [StageNight("a", "n", "p", np.array([*stages, -1, 2]))])
     assert scores["nll"] == pytest.approx(wanted)
     assert scores["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_two_shifts_ask_for_the_stage_after_the_next() -> None:
+    model, stages = Echo(3.0), np.array([0, 0, 1, 0, 1])
+    (batch,) = drawn(BlockSource([StageNight("a", "n", "p", stages)], 4, 1))
+    right = -torch.log_softmax(torch.tensor([3.0, 0, 0, 0, 0, 0]), 0)[0].item()
+    # From places 0, 1, 2: stages 1, 0, 1 came two later; the last place asks beyond the block
+    wanted = ((right + 3) + right + right) / 3
+    assert LanguageTask(4, lag2=True).loss(model, batch)[0].item() == pytest.approx(wanted)
+
+
+def test_conditions_are_hidden_in_some_blocks_and_heard_in_others() -> None:
+    known = {"age": 50.0}
+    night = StageNight("a", "n", "p", np.arange(400) % 5, known)
+    describe = models.create("sleepgpt-night", conditions=("age",)).describe
+    source = BlockSource([night], 10, 40, describe=describe, hide=0.3)
+    (batch,) = drawn(source)
+    heard = batch.described[:, 0, -1]
+    assert set(heard.tolist()) == {0.0, 1.0}
+    assert batch.described[heard == 1][0, 0, -2] == 0.5

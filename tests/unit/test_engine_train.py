@@ -17,7 +17,7 @@ from engine.log import RunFolder
 from engine.optim import Plan
 from engine.tasks import BlockSource, LanguageTask, StageBlocks
 from engine.train import TrainingError, train
-from nights.sequences import StageNight, sequences
+from nights.sequences import StageNight
 
 LENGTH = 12
 TASK = LanguageTask(LENGTH)
@@ -38,7 +38,7 @@ def model(seed: int = 0) -> nn.Module:
 def run(folder: Path, plan: Plan, *, resume: bool = False, seed: int = 0) -> list[dict]:
     """Train in `folder` and return the logged passes."""
     opened = RunFolder(folder, resume=resume)
-    held_out = sequences(nights(1))
+    held_out = nights(1)
     train(model(), TASK, BlockSource(nights(), LENGTH, 16), held_out, plan, opened, seed=seed)
     return opened.rows()
 
@@ -54,7 +54,7 @@ def test_the_loss_falls_and_the_best_pass_is_kept(tmp_path: Path) -> None:
     best = min(rows, key=lambda row: row["nll"])
     kept, card = load_weights(tmp_path / "run" / "best.safetensors")
     assert card["pass"] == best["pass"]
-    assert TASK.evaluate(kept, sequences(nights(1)))["nll"] == pytest.approx(best["nll"])
+    assert TASK.evaluate(kept, nights(1))["nll"] == pytest.approx(best["nll"])
     assert json.loads((tmp_path / "run" / "best.json").read_text()) == card
 
 
@@ -75,7 +75,7 @@ def test_a_resumed_run_repeats_the_losses_bit_for_bit(tmp_path: Path) -> None:
                     raise Stopped
                 yield batch
 
-    source, held_out = StopsInPassThree(nights(), LENGTH, 16), sequences(nights(1))
+    source, held_out = StopsInPassThree(nights(), LENGTH, 16), nights(1)
     with pytest.raises(Stopped):
         train(model(), TASK, source, held_out, plan, RunFolder(tmp_path / "cut"))
     torch.manual_seed(99)  # whatever happened in between

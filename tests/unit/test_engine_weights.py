@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import models
+import preprocess.fetch.transfer
 from engine import weights
 from engine.checkpoint import save_weights
 from engine.weights import WeightError
@@ -43,6 +44,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = [row, {**row, "address": "", **hand}, {**row, **tree, "size": None}]
     (folder / "manifest.json").write_text(json.dumps(rows))
     monkeypatch.setattr(weights, "FOLDER", folder)
+    monkeypatch.setattr(preprocess.fetch.transfer, "PAUSES_S", ())
     monkeypatch.setenv("NIGHTSTACK_WEIGHTS", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -72,7 +74,9 @@ def test_a_file_address_a_path_a_folder_and_a_mirror_all_work(
     file = origin(cache)
     asked = []
     monkeypatch.setattr(
-        urllib.request, "urlopen", lambda a, timeout: asked.append(a) or reply(file.read_bytes())
+        urllib.request,
+        "urlopen",
+        lambda request, timeout: asked.append(request.full_url) or reply(file.read_bytes()),
     )
     for source in (file.as_uri(), str(file), str(file.parent), "https://mirror.org/w/", ""):
         found = weights.get("toy", source)
@@ -100,7 +104,7 @@ def test_a_wrong_download_is_refused_and_leaves_nothing(
     cache: Path, monkeypatch: pytest.MonkeyPatch, answer, said: str
 ) -> None:
     good = origin(cache).read_bytes()
-    monkeypatch.setattr(urllib.request, "urlopen", lambda address, timeout: answer(good))
+    monkeypatch.setattr(urllib.request, "urlopen", lambda request, timeout: answer(good))
     with pytest.raises(WeightError, match=said):
         weights.get("toy")
     assert nothing_left(cache)
@@ -117,8 +121,8 @@ def test_an_interrupted_download_leaves_nothing(
             return piece
         raise KeyboardInterrupt
 
-    broken.read = read
-    monkeypatch.setattr(urllib.request, "urlopen", lambda address, timeout: broken)
+    broken.read1 = read
+    monkeypatch.setattr(urllib.request, "urlopen", lambda request, timeout: broken)
     with pytest.raises(KeyboardInterrupt):
         weights.get("toy")
     assert nothing_left(cache)

@@ -331,3 +331,16 @@ def test_strange_nights_have_a_report(stages: list[int]) -> None:
 )
 def test_numbers_are_short(value: float, shown: str) -> None:
     assert number(value) == shown
+
+
+def test_improbable_epochs_are_listed_behind_the_doubtful_ones() -> None:
+    proba = np.full((40, 5), 0.05, dtype=np.float32)
+    proba[:, N2] = 0.8
+    nats = np.full(40, 0.1)
+    nats[33] = 9.0
+    night = Hypnogram.from_proba(proba)
+    rows = review_rows(NightReport("n", night, surprisal=nats))
+    assert rows[-1]["number"] == 34
+    assert rows[-1]["surprise"] == "9"
+    assert "Surprise" in render(NightReport("n", night, surprisal=nats))
+    assert "Surprise" not in render(NightReport("n", night))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +15,15 @@ import pytest
 import wfdb
 
 from recordings.recording import RecordingError
-from recordings.scoring import FORMATS, Event, page_windows, read_scoring, read_sessions
+from recordings.scoring import (
+    FORMATS,
+    Event,
+    page_windows,
+    read_events,
+    read_scoring,
+    read_sessions,
+)
+from tests.makers.recordings import ArrayRecording
 
 PROFUSION = """<CMPStudyConfig>
   <EpochLength>30</EpochLength>
@@ -105,6 +114,18 @@ def test_nsrr_runs_are_placed_by_their_start_on_the_declared_recording(tmp_path)
     assert set(stages[43:]) == {-1}
     assert scoring.events == (Event(1300.2, 21.0, "hypopnea", "Hypopnea|Hypopnea"),)
     assert scoring.hypnogram.start == datetime(1985, 1, 1, 22, 15)
+
+
+def test_events_of_a_file_without_stages_are_read_on_the_clock(tmp_path):
+    without = re.sub(r"<ScoredEvent><EventType>Stages.*?</ScoredEvent>", "", NSRR, flags=re.DOTALL)
+    path = tmp_path / "events.xml"
+    path.write_text(without)
+    recording = ArrayRecording({"C4": np.zeros(960 * 30, np.float32)}, 1)
+    assert read_events(path, recording=recording) == (
+        Event(1300.2, 21.0, "hypopnea", "Hypopnea|Hypopnea"),
+    )
+    with pytest.raises(RecordingError, match="holds no sleep stage"):
+        read_scoring(path, recording=recording)
 
 
 def test_nsrr_missing_run_leaves_a_gap_and_shifts_nothing(tmp_path):
@@ -219,18 +240,40 @@ def test_twin_stage_holds_until_the_next_change(tmp_path):
     assert scoring.hypnogram.stages.tolist() == [0] * 73 + [1] * 3 + [-1] * 4
 
 
+def test_twin_lines_before_the_start_do_not_move_the_night(tmp_path):
+    old = "16:00:00.00\tSTAGE - N3\n16:00:05.00\tCALIBRATION\n"
+    start = datetime(2020, 1, 1, 22, 5, 12)
+    scoring = read(tmp_path, old + TWIN, start=start, n_epochs=80)
+    assert scoring.hypnogram.stages.tolist() == [0] * 73 + [1] * 3 + [-1] * 4
+
+
+def test_twin_events_keep_their_kind_and_duration(tmp_path):
+    lines = [
+        "22:42:00.47\tRESPIRATORY EVENT - DUR: 44.9 SEC. - HYPOPNEA - DESAT 91.6 %",
+        "22:42:10.00\tAROUSAL - DUR: 3.0 SEC. - SPONTANEOUS",
+        "22:42:20.00\tPOSITION - LEFT",
+    ]
+    events = read(tmp_path, TWIN + "\n".join(lines), n_epochs=80).events
+    assert [(e.onset_s, e.duration_s, e.type) for e in events] == [
+        (pytest.approx(2208.47), 44.9, "hypopnea"),
+        (2218.0, 3.0, "arousal"),
+    ]
+
+
 def test_twin_restart_is_refused(tmp_path):
     with pytest.raises(RecordingError, match="started several times"):
         read(tmp_path, TWIN + "23:00:00.00\tSTART RECORDING\n")
 
 
-@pytest.mark.parametrize("style", ["as is", "no position", "points", "crlf"])
+@pytest.mark.parametrize("style", ["as is", "no position", "points", "crlf", "spaced"])
 def test_cap_text_in_all_its_styles(tmp_path, style):
     text = CAP
     if style == "no position":
         text = text.replace("Position\t", "").replace("Supine\t", "")
     if style == "points":
         text = text.replace("22:31:", "22.31.")
+    if style == "spaced":
+        text = text.replace("Duration[s]", "Duration [s]")
     scoring = read(tmp_path, text.replace("\n", "\r\n") if style == "crlf" else text)
     assert (scoring.format, scoring.hypnogram.stages.tolist()) == ("cap_txt", [0, 2])
     assert scoring.events == (Event(36.0, 6.0, "cap_a1", "MCAP-A1"),)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 import models
 import staging.prior
 from nights.hypnogram import Hypnogram
+from nights.stages import FOUR_CLASSES
 from staging.correct import correct, correct_many, lock_in
 from staging.decoders import DECODERS, Settings, greedy, viterbi
 from staging.prior import LanguageModel, StagePrior
@@ -262,3 +263,17 @@ def test_real_nights_get_the_published_labels_at_every_weight(shared_data: Path)
     for weight in (0.1, 0.3):
         (found,) = greedy([evidence], StagePrior(model), Settings(weight))
         assert np.array_equal(found.stages, pieces[f"corrected_0_alpha{weight}_ngram30"])
+
+
+@pytest.mark.parametrize("name", ["sleepgpt", "sleepgpt-night", "markov"])
+def test_four_classes_are_corrected_by_models_of_four(name: str) -> None:
+    torch.manual_seed(0)
+    config = {"n_stages": 4} if name == "markov" else {"vocab_size": 5, "n_positions": 12}
+    proba = np.random.default_rng(0).dirichlet(np.ones(4), 40).astype(np.float32)
+    night = Hypnogram.from_proba(proba, classes=FOUR_CLASSES)
+    model = models.create(name, **config).eval()
+    corrected = correct(night, model, weight=0.3, context=10)
+    assert corrected.classes == FOUR_CLASSES
+    assert corrected.stages.max() <= 3
+    with pytest.raises(ValueError, match="knows 4 stages, the night has 5"):
+        correct(Hypnogram.from_proba(np.full((9, 5), 0.2)), model)

@@ -122,6 +122,13 @@ def test_weights_that_name_no_view_are_no_stager(tmp_path: Path) -> None:
         load_stager(str(path))
 
 
+def test_an_unknown_stager_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="no stager 'nonsense'; there are yasa, .*tinysleepnet"):
+        load_stager("nonsense")
+    with pytest.raises(ValueError, match="no stager 'sleepgpt-open'"):
+        load_stager("sleepgpt-open")  # weights, but of a language model
+
+
 def test_a_stager_comes_back_from_its_weight_file(
     tmp_path: Path, tinysleepnet: NetworkStager
 ) -> None:

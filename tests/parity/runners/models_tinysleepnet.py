@@ -1,4 +1,4 @@
-"""TinySleepNet as SleepGPT uses it: alone, under the recurrent wrapper, released weights."""
+"""SleepGPT's convolutional stagers: alone, under the recurrent wrapper, released weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from engine.checkpoint import read_foreign
 from models import published
 from tests.parity.recipes import Arrays, Meta, draw, published_file, weights
 
+ALONE = {
+    "TinySleepNet": "tinysleepnet-cnn",
+    "DeepSleepNet": "deepsleepnet-cnn",
+    "MSCSleepNet": "mscsleepnet",
+}
 OPTIONS = {  # published arguments that the shapes do not tell -> ours
     "n_timepoints": "samples",
     "filter_stride_1": "first_stride",
@@ -20,10 +25,11 @@ OPTIONS = {  # published arguments that the shapes do not tell -> ours
 
 
 def matches(meta: Meta) -> bool:
-    """Know the network alone and the wrapper around it."""
+    """Know the networks alone and the wrapper around one."""
     model = meta.get("model", "")
     wrapped = meta.get("config", {}).get("encoder") == "TinySleepNet"
-    return wrapped or model == "TinySleepNet" or model.startswith("TinySleepNet (CNN only")
+    alone = model in ALONE or model.startswith("TinySleepNet (CNN only")
+    return wrapped or alone
 
 
 @torch.inference_mode()
@@ -52,13 +58,15 @@ def _signals(x: np.ndarray) -> dict[str, torch.Tensor]:
 
 def _alone(meta: Meta, arrays: Arrays) -> dict[str, torch.Tensor]:
     """Logits, features and the beginning of the first block's output."""
-    model = published.load("tinysleepnet-cnn", weights(meta), **_options(meta))
+    name = ALONE.get(meta["model"], "tinysleepnet-cnn")
+    model = published.load(name, weights(meta), **_options(meta))
     signals = _signals(draw(meta, "x", arrays))
     output = model(signals, {})
     outputs = {"logits": output.logits[:, 0], "features": output.features[:, 0]}
     if "first_block" in arrays:
         records, channels, steps = arrays["first_block"].shape
-        outputs["first_block"] = model.encoder[0](signals["FpzCz"])[:records, :channels, :steps]
+        first = getattr(model.encoder, "small", model.encoder)[0]
+        outputs["first_block"] = first(signals["FpzCz"])[:records, :channels, :steps]
     return outputs
 
 

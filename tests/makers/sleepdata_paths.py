@@ -1,0 +1,7 @@
+"""Where the cohorts of sleepdata.org keep recordings, stages and events."""
+
+EDF, PROFUSION, NSRR = (
+    "polysomnography/edfs",
+    "polysomnography/annotations-events-profusion",
+    "polysomnography/annotations-events-nsrr",
+)
