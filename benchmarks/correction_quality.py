@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,6 +131,7 @@ def tried(name: str, nights: list[JudgedNight], options: argparse.Namespace) -> 
             n_passes=options.passes,
         )
     folder = options.out / "fits" / name.replace(" ", "_")
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was broken off
     results = {
         way: trial.run(do, nights, folder / way.replace(" ", "_"), n_folds=options.folds)
         for way, do in made.items()

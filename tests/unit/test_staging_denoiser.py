@@ -116,14 +116,14 @@ def test_what_is_unseen_comes_from_members_that_did_not_see_the_person(
     rng: np.random.Generator, tmp_path: Path
 ) -> None:
     nights = judged(4, rng)
-    committee = fit(nights, small(), tmp_path, n_members=2, n_passes=1)
+    committee = fit(nights, small(), tmp_path, n_members=4, n_passes=1)
     assert set(committee.unseen) == {night.night for night in nights}
     # Without its own scoring the result of a night is the same: it cannot have been learned from
     spoilt = [
         JudgedNight(n.night, n.person, n.evidence, np.roll(n.stages, 7)) if k == 1 else n
         for k, n in enumerate(nights)
     ]
-    again = fit(spoilt, small(), tmp_path / "again", n_members=2, n_passes=1)
+    again = fit(spoilt, small(), tmp_path / "again", n_members=4, n_passes=1)
     assert np.allclose(again.unseen["night1"], committee.unseen["night1"], atol=1e-6)
 
 
