@@ -5,7 +5,8 @@
 Every stager's output becomes a file as anyone could bring it (`benchmarks/correction_outputs.py`);
 every way of correction learns on other people, fold by fold. The generic denoiser knows nobody of
 BOAS, DOD or Sleep-EDF-20; tables of transitions are fitted without the source that is judged.
-Trials that are finished are not done again. An hour on one thread; `--trials` names single ones.
+Trials that are finished are not done again. Several hours on one thread, almost all of it in the
+fits to each stager; `--trials` names single ones.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from preprocess.hypnograms import JUDGED_ELSEWHERE, SOURCES, read_hypnograms
 from staging import trial
 from staging.outputs import read_outputs, together
 from staging.prior import StagePrior
-from staging.ways import Way, by_fitted, load_apart, ways
+from staging.ways import load_apart, ways
 
 ROOT = Path(__file__).resolve().parents[1]
 DOD = ("Chambon", "DeepSleepNet", "MixedNeuralNetwork", "SeqSleepNet", "SimpleNet", "Tsinalis")
@@ -44,7 +45,6 @@ TRIALS: dict[str, tuple[str, ...]] = {  # the first file is what correction is c
     "boas both": ("boas_psg", "boas_headband"),
     **{f"dod {name}": (f"dod_{name}",) for name in DOD},
 }
-CURVE = (1, 3, 10, 30)  # scored nights of other people
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "correction_quality")
-    parser.add_argument("--trials", nargs="*", default=list(TRIALS), choices=[*TRIALS, "curve"])
+    parser.add_argument("--trials", nargs="*", default=list(TRIALS), choices=[*TRIALS])
     parser.add_argument("--denoiser", default="denoiser-open")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--members", type=int, default=3)
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in options.trials:
         done = options.out / f"{name.replace(' ', '_')}.json"
         if not done.exists():
-            judged = TRIALS.get(name, TRIALS["sleepedf20 middle head"])
+            judged = TRIALS[name]
             nights = together([read_outputs(files[part]) for part in judged])
             rows = tried(name, nights, options)
             write_text(done, json.dumps(rows, indent=1) + "\n")
@@ -114,22 +114,17 @@ def tried(name: str, nights: list[JudgedNight], options: argparse.Namespace) -> 
     """Put every way to the trial; return its rows."""
     denoiser = load_apart(options.denoiser, nights)
     chain = StagePrior(transitions(options.data, nights))
-    if name == "curve":
-        made: dict[str, Way] = {"none": ways(())["none"]}
-        for n in CURVE:
-            made[f"fitted on {n}"] = by_fitted(denoiser, chain, n_members=1, n_nights=n)
-    else:
-        knows = name.startswith("sleepedf20")  # the shipped language model knows BOAS and DOD
-        model = StagePrior(load_apart("sleepgpt-open", nights)) if knows else None
-        names = ("greedy", "posterior") * knows + ("viterbi", "generic", "fitted")
-        made = ways(
-            names,
-            language_model=model,
-            transitions=chain,
-            denoiser=denoiser,
-            n_members=options.members,
-            n_passes=options.passes,
-        )
+    knows = name.startswith("sleepedf20")  # the shipped language model knows BOAS and DOD
+    model = StagePrior(load_apart("sleepgpt-open", nights)) if knows else None
+    names = ("greedy", "posterior") * knows + ("viterbi", "generic", "fitted")
+    made = ways(
+        names,
+        language_model=model,
+        transitions=chain,
+        denoiser=denoiser,
+        n_members=options.members,
+        n_passes=options.passes,
+    )
     folder = options.out / "fits" / name.replace(" ", "_")
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was broken off
     results = {

@@ -141,7 +141,6 @@ def by_fitted(
     *,
     n_members: int = 3,
     n_passes: int = 3,
-    n_nights: int = 0,
     seed: int = 0,
 ) -> Way:
     """Return a way: the denoiser fitted to the stager on other people, then the language model.
@@ -154,12 +153,10 @@ def by_fitted(
         Joined by Viterbi on the denoiser's posterior if that helped on other people.
     n_members, n_passes, seed
         See `staging.denoiser.fit`.
-    n_nights : int
-        Learn from so many nights at most; 0 = all.
     """
 
     def way(others: Nights, nights: Nights, folder: Path) -> Corrected:
-        order = np.random.default_rng(seed).permutation(len(others))[: n_nights or None]
+        order = np.random.default_rng(seed).permutation(len(others))
         taught = [others[place] for place in order]
         committee = fit(taught, generic, folder, n_members=n_members, n_passes=n_passes, seed=seed)
         judged = [night for night in taught if night.night in committee.unseen]

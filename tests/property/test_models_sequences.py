@@ -91,7 +91,14 @@ def test_the_published_sizes_have_the_published_numbers_of_parameters() -> None:
         preset: sum(p.numel() for p in models.create("sleepgpt", **vars(config)).parameters())
         for preset, config in models.presets("sleepgpt").items()
     }
-    assert counts == {"paper-60": 88_080, "paper-90": 89_520, "script-default": 1_359_168}
+    assert counts == {
+        "paper-60": 88_080,
+        "paper-90": 89_520,
+        "script-default": 1_359_168,
+        # ours: 48 numbers more for every further position
+        "paper-120": 90_960,
+        "whole-night": 142_800,
+    }
 
 
 def test_an_epoch_is_staged_from_its_context_and_no_other_epoch() -> None:
