@@ -181,7 +181,7 @@ def lock_in(before: np.ndarray, after: np.ndarray, classes: Sequence[str]) -> st
         return None
     return (
         f"WARNING: correction locked into {classes[stage]}: {100 * was[stage]:.0f} % of the night "
-        f"by the stager, {100 * now[stage]:.0f} % after; use a smaller weight"
+        f"by the stager, {100 * now[stage]:.0f} % after; look at both, or correct less"
     )
 
 
