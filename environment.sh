@@ -14,7 +14,9 @@ prepare_environment() {
     venv=$(cd "$venv" && pwd)
     export PATH="$venv/bin:$PATH"
     stamp="$venv/installed-$(cat requirements*.txt | cksum | cut -d' ' -f1)"
-    if [[ ! -e $stamp-$wanted && ! -e $stamp-requirements-dev.txt ]]; then
+    # requirements-dev.txt holds all of requirements.txt
+    [[ $wanted == requirements.txt && -e $stamp-requirements-dev.txt ]] && return
+    if [[ ! -e $stamp-$wanted ]]; then
         echo "Installing $wanted into $venv (a minute or two, once) ..."
         # shellcheck disable=SC2086  # PIP_ARGS is a list of words
         python -m pip install --quiet --disable-pip-version-check ${PIP_ARGS:-} -r "$wanted"

@@ -19,6 +19,7 @@ selection=(-m "not slow")
 if [[ "${1:-}" == "--slow" ]]; then
     selection=()
     shift
+    prepare_environment requirements-cluster.txt # one of the long proofs runs on Ray itself
 fi
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 python -m pytest "${selection[@]}" "$@"
