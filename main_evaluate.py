@@ -40,7 +40,7 @@ class Correction:
     n_passes: int = 3  # of 30 batches, per fit
     threads: int = 1
     seed: int = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"  # kept so that every script has it
+    device: Literal["auto", "cpu"] = "auto"  # these models are too small to gain from a GPU
     dry_run: bool = False  # four nights, two folds, one pass
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ class Language:
     stride: int = 6  # epochs by which a window moves; 1 is exact and six times the work
     threads: int = 1
     seed: int = 0  # of the draws of persons for the intervals
-    device: Literal["auto", "cpu", "cuda"] = "auto"  # kept so that every script has it
+    device: Literal["auto", "cpu"] = "auto"  # these models are too small to gain from a GPU
     dry_run: bool = False  # the first two nights
 
     def __post_init__(self) -> None:

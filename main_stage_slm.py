@@ -46,7 +46,7 @@ class Config:
     force: bool = False  # do nights again that are finished
     skip_errors: bool = False  # exit status 0 although nights were refused
     device: Literal["auto", "cpu", "cuda"] = "auto"  # where networks run
-    seed: int = 0  # nothing here is drawn at random; kept so that every script has it
+    seed: int = 0  # of the fit to a stager (--fit-weight); nothing else is drawn
     dry_run: bool = False  # the first ten minutes of the first two recordings, all outputs
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class Config:
 # What decides a result; the other fields may differ between a run and its rerun.
 SETTINGS = (
     *("stager", "correction", "decoder", "language_model", "weight", "context"),
-    *("denoiser", "fit_weight"),
+    *("denoiser", "fit_weight", "seed"),
     *("channel", "channel_file", "vote", "scoring", "dry_run"),
 )
 
@@ -99,6 +99,7 @@ def load_corrector(cfg: Config) -> Corrector | None:
         context=cfg.context,
         learn_from=cfg.fit_weight,
         denoiser=cfg.denoiser,
+        seed=cfg.seed,
     )
 
 

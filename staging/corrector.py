@@ -37,6 +37,8 @@ class Corrector:
         they are and say so.
     denoiser : str
         Weights of the generic denoiser.
+    seed : int
+        Of the fit to a stager; nothing else is drawn.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Corrector:
         context: int = 30,
         learn_from: Path | None = None,
         denoiser: str = "denoiser-open",
+        seed: int = 0,
     ) -> None:
         used = denoiser if decoder == DENOISER else language_model
         model: Any
@@ -61,7 +64,7 @@ class Corrector:
         else:
             self.prior = StagePrior(model)
         if learn_from is not None:
-            self._learn(learn_from, model)
+            self._learn(learn_from, model, seed)
         kind = DENOISER if decoder == DENOISER else "language_model"
         self.provenance: dict[str, Any] = {
             "decoder": decoder,
@@ -91,12 +94,12 @@ class Corrector:
             context=self.context,
         )
 
-    def _learn(self, file: Path, model: Any) -> None:
+    def _learn(self, file: Path, model: Any, seed: int) -> None:
         """Choose the weight, or fit the denoiser, on scored nights of the stager."""
         nights = read_outputs(file)
         if self.decoder == DENOISER:
             with TemporaryDirectory() as folder:
-                self.committee = fit(nights, model, Path(folder))
+                self.committee = fit(nights, model, Path(folder), seed=seed)
             nights = [night for night in nights if night.night in self.committee.unseen]
             options = {DENOISER: [largest(self.committee.unseen[n.night]) for n in nights]}
         else:
