@@ -35,9 +35,10 @@ class Config:
     weight: float = 0.1  # share of the language model in the sum of log-probabilities, 0 to 1
     context: int = 30  # epochs the language model looks back
     denoiser: str = "denoiser-open"  # weights of the generic denoiser, by name or file
-    # the stager's output of scored nights of other people (NPZ as for main_evaluate.py correction):
-    # chooses the weight, or fits the denoiser to the stager; abstains if nothing is gained there
-    fit_weight: Path | None = None
+    # the stager's output of scored nights of other people (NPZ as for main_evaluate.py correction),
+    # for --stager a,b a file each: chooses the weight, or fits the denoiser to the stagers and
+    # joins the language model; abstains if nothing is gained there
+    fit_weight: tuple[Path, ...] = ()
     channel: tuple[str, ...] = ()  # channels named by hand: C4=EEG2-A1, Chin=#7, E1= (leave out)
     channel_file: Path | None = None  # the same in a file: lines or a JSON object
     vote: bool = False  # every EEG derivation votes (stagers that read one derivation)

@@ -145,7 +145,9 @@ class StagingRun:
         step("stage")
         staged = stage_reading(night.reading, self.stager)
         step("correct")
-        hypnogram = self.corrector(staged.hypnogram) if self.corrector else staged.hypnogram
+        hypnogram = staged.hypnogram
+        if self.corrector:
+            hypnogram = self.corrector(hypnogram, staged.voices)
         correction = self.corrector.provenance if self.corrector else {}
         prior = getattr(self.corrector, "prior", None)
         language_model = prior.model if prior else None

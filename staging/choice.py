@@ -1,0 +1,61 @@
+"""Whether to correct at all, and how: decided on people other than those to be corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from engine.denoising import JudgedNight
+from evaluation.metrics import Comparison, compare
+from staging.outputs import raw_stages
+
+ABSTAINS = "abstains"
+Stages = list[np.ndarray]  # int8 (E,), one array a night
+
+
+def choose(nights: Sequence[JudgedNight], options: Mapping[str, Stages]) -> str:
+    """Return the option that gains most on these nights, or `abstains`.
+
+    An option counts if its gain in accuracy over the best single stager exceeds the standard error
+    of that gain over persons, and macro-F1 does not fall: correction likes to pay
+    for accuracy with N1.
+
+    Parameters
+    ----------
+    nights : sequence of JudgedNight
+        Scored nights of people none of the options has learned from.
+    options : mapping of str to list of int8 arrays (E,)
+        What each option makes of every night.
+    """
+    persons = [night.person for night in nights]
+    truths = [night.stages for night in nights]
+    base = best_single(nights)
+    best, gain = ABSTAINS, 0.0
+    for name, stages in options.items():
+        found = compare(truths, stages)
+        reached = found.pooled["accuracy"] - base.pooled["accuracy"]
+        worse_f1 = found.pooled["macro_f1"] < base.pooled["macro_f1"]
+        if reached > max(gain, _standard_error(base, found, persons)) and not worse_f1:
+            best, gain = name, reached
+    return best
+
+
+def best_single(nights: Sequence[JudgedNight]) -> Comparison:
+    """Return the agreement of the most accurate single stager."""
+    truths = [night.stages for night in nights]
+    each = [
+        compare(truths, [raw_stages(night, stager) for night in nights])
+        for stager in range(nights[0].evidence.shape[1])
+    ]
+    return max(each, key=lambda found: found.pooled["accuracy"])
+
+
+def _standard_error(before: Comparison, after: Comparison, persons: Sequence[str]) -> float:
+    """Return the standard error of the pooled gain in accuracy, persons being the sample."""
+    gained = np.trace(after.confusions - before.confusions, axis1=1, axis2=2).astype(float)
+    _, of_night = np.unique(persons, return_inverse=True)
+    by_person = np.bincount(of_night, gained)
+    size = np.bincount(of_night, before.confusions.sum(axis=(1, 2)))
+    residual = by_person - size * by_person.sum() / size.sum()
+    return float(np.sqrt((residual**2).sum()) / size.sum())
