@@ -24,8 +24,9 @@ class Config:
     # BOAS and DOD stay out: real stagers are judged there, and nobody of them may be known
     sources: tuple[str, ...] = ("sleepedf", "ucddb", "cap", "surrey", "eesm17", "slpdb")
     n_stagers: int = 8  # artificial stagers per night
-    n_passes: int = 16  # of 100 batches
-    lr: float = 3e-3  # highest learning rate
+    n_passes: int = 10  # of 100 batches of 64 blocks of 64 epochs
+    lr: float = 4e-3  # highest learning rate
+    ema: float = 0.99  # decay per step of the running average of the weights that is kept
     threads: int = 1  # the model is too small to gain from more
     seed: int = 0  # of the split, the noise, the blocks and dropout
     dry_run: bool = False  # one source, one stager a night, one pass, all outputs
@@ -66,7 +67,8 @@ def main(cfg: Config) -> int:
     held_out = spoiled(part_of(nights, split, "val"), 1, rng)
     n_batches = 2 if cfg.dry_run else 100
     source = JudgedSource(taught, length=BLOCK, batch_size=BATCH_SIZE, n_batches=n_batches)
-    plan = Plan(1 if cfg.dry_run else cfg.n_passes, lr=cfg.lr, weight_decay=1e-2)
+    passes = 1 if cfg.dry_run else cfg.n_passes
+    plan = Plan(passes, lr=cfg.lr, weight_decay=1e-2, ema=cfg.ema)
     card = about(cfg, nights)
     model = models.create("denoiser")
     train(model, DenoisingTask(), source, held_out, plan, folder, seed=cfg.seed, card=card)

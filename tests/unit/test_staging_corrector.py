@@ -41,7 +41,7 @@ def one_night(rng: np.random.Generator) -> tuple[Hypnogram, np.ndarray]:
 
 def test_the_weight_is_chosen_on_other_people(rng: np.random.Generator, tmp_path: Path) -> None:
     file = outputs(tmp_path / "scored.npz", rng)
-    corrector = Corrector("markov-open", decoder="viterbi", weight=0.01, learn_from=file)
+    corrector = Corrector("markov-open", decoder="viterbi", weight=0.01, learn_from=[file])
     assert not corrector.abstains
     assert corrector.weight > 0.05
     assert corrector.provenance["weight"] == corrector.weight
@@ -54,7 +54,7 @@ def test_where_nothing_is_gained_the_night_stays_and_says_so(
     rng: np.random.Generator, tmp_path: Path
 ) -> None:
     file = outputs(tmp_path / "scored.npz", rng, perfect=True)
-    corrector = Corrector("markov-open", decoder="viterbi", learn_from=file)
+    corrector = Corrector("markov-open", decoder="viterbi", learn_from=[file])
     raw, _ = one_night(rng)
     found = corrector(raw)
     assert corrector.abstains
@@ -80,7 +80,7 @@ def test_the_generic_denoiser_mends_stagers_it_never_met() -> None:
 @pytest.mark.slow
 def test_the_denoiser_can_be_fitted_to_the_stager(rng: np.random.Generator, tmp_path: Path) -> None:
     file = outputs(tmp_path / "scored.npz", rng)
-    corrector = Corrector("", decoder="denoiser", learn_from=file)
+    corrector = Corrector("", decoder="denoiser", learn_from=[file])
     assert corrector.committee.persons == {f"p{number}" for number in range(6)}
     raw, truth = one_night(rng)
     assert (corrector(raw).stages == truth).mean() > (raw.stages == truth).mean()
