@@ -35,7 +35,6 @@ from nights.splits import listed
 from nights.stages import STAGES, check_stages
 
 N_STAGES = len(STAGES)
-PER_NIGHT = ("soft_agreement", "kappa", "macro_f1", "accuracy", "soft_accuracy", "soft_kappa")
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,16 +145,10 @@ def _fitting(said: np.ndarray, scorings: np.ndarray, night: str, stager: str) ->
     return said
 
 
-def by_dataset(nights: Sequence[ScoredNight]) -> dict[str, list[ScoredNight]]:
-    """Return the nights of each data set, and all of them as `together` if there are several."""
-    found: dict[str, list[ScoredNight]] = {}
-    for night in nights:
-        found.setdefault(night.dataset, []).append(night)
-    return found | {"together": list(nights)} if len(found) > 1 else found
-
-
-def rate(nights: Sequence[ScoredNight], *, n_voters: int | None = None, seed: int = 0) -> Table:
-    """Return the figures of every scorer and every stager.
+def rate(
+    nights: Sequence[ScoredNight], *, n_voters: int | None = None, seed: int = 0
+) -> dict[str, Table]:
+    """Return the figures of every scorer and every stager, for each data set and all together.
 
     Parameters
     ----------
@@ -170,10 +163,11 @@ def rate(nights: Sequence[ScoredNight], *, n_voters: int | None = None, seed: in
     Returns
     -------
     dict
-        {rater: figures}, scorers first. Figures are `kind` (scorer or stager), `n_nights`,
-        `pooled` (weighted metrics of the summed confusions), `interval` of the pooled weighted
-        `kappa`, `unweighted` (accuracy, kappa, macro F1 against the consensus, each epoch
-        alike), and `nights`: {figure: [mean, standard deviation]} over the nights.
+        {data set: {rater: figures}}, scorers first; `together` when there are several data sets.
+        Figures are `kind` (scorer or stager), `n_nights`, `pooled` (weighted metrics of the summed
+        confusions), `interval` of the pooled weighted `kappa`, `unweighted` (accuracy, kappa, macro
+        F1 against the consensus, each epoch alike), and `nights`: {figure: [mean, standard
+        deviation]} over the nights.
 
     Raises
     ------
@@ -181,21 +175,31 @@ def rate(nights: Sequence[ScoredNight], *, n_voters: int | None = None, seed: in
         If scorers or stagers differ between nights, or there are fewer than three scorers.
     """
     _same_raters(nights)
-    n_scorers = len(nights[0].scorings)
-    ratings: dict[str, list[Rated]] = {}
-    for night in nights:
-        everyone = consensus(night.scorings, n_best=n_voters)
-        for scorer, own in enumerate(night.scorings):
-            others = np.delete(night.scorings, scorer, axis=0)
-            rated = _rated(own, others, consensus(others))
-            ratings.setdefault(f"scorer {scorer + 1}", []).append(rated)
-        for stager, said in night.stagers.items():
-            ratings.setdefault(stager, []).append(_rated(said, night.scorings, everyone))
-    table = {}
-    for place, (rater, rated_nights) in enumerate(ratings.items()):
-        kind = "scorer" if place < n_scorers else "stager"
-        table[rater] = {"kind": kind} | _figures(rated_nights, seed)
-    return table
+    ratings = [_ratings(night, n_voters) for night in nights]
+    groups = dict.fromkeys(night.dataset for night in nights)
+    places = {g: [i for i, night in enumerate(nights) if night.dataset == g] for g in groups}
+    if len(places) > 1:
+        places["together"] = list(range(len(nights)))
+    return {
+        group: {
+            rater: {"kind": "scorer" if number < len(nights[0].scorings) else "stager"}
+            | _figures([ratings[at][rater] for at in where], seed)
+            for number, rater in enumerate(ratings[0])
+        }
+        for group, where in places.items()
+    }
+
+
+def _ratings(night: ScoredNight, n_voters: int | None) -> dict[str, Rated]:
+    """Judge every scorer, then every stager, on one night."""
+    found = {}
+    for scorer, own in enumerate(night.scorings):
+        others = np.delete(night.scorings, scorer, axis=0)
+        found[f"scorer {scorer + 1}"] = _rated(own, others, consensus(others))
+    everyone = consensus(night.scorings, n_best=n_voters)
+    return found | {
+        stager: _rated(said, night.scorings, everyone) for stager, said in night.stagers.items()
+    }
 
 
 def _same_raters(nights: Sequence[ScoredNight]) -> None:
