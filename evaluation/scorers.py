@@ -145,6 +145,14 @@ def _fitting(said: np.ndarray, scorings: np.ndarray, night: str, stager: str) ->
     return said
 
 
+def first_of_each(nights: Sequence[ScoredNight], n: int) -> list[ScoredNight]:
+    """Return the first `n` nights of each data set."""
+    taken: dict[str, list[ScoredNight]] = {}
+    for night in nights:
+        taken.setdefault(night.dataset, []).append(night)
+    return [night for of in taken.values() for night in of[:n]]
+
+
 def rate(
     nights: Sequence[ScoredNight], *, n_voters: int | None = None, seed: int = 0
 ) -> dict[str, Table]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class Table:
             ).rstrip()
             for line in lines
         )
-        note = f"{self.note}\n" if self.note else ""
+        note = "".join(f"{line}\n" for line in textwrap.wrap(self.note, 100))
         return "\n".join([self.title, *shown]) + f"\n{note}"
 
 

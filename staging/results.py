@@ -39,6 +39,7 @@ from staging.quality import alarms, usual_ranges
 from staging.stage import StagedNight, derivations
 
 DONE = "night.json"
+NO_PERSON = "The recording is simulated: no person slept this night."
 SURPRISAL_STRIDE = 15  # epochs; the language model sees between 76 and 90, a night takes 0.1 s
 
 
@@ -84,7 +85,7 @@ class NightResult:
         """Why this is not a result of a real night or of real weights."""
         reasons = []
         if self.staged.reading.simulated:
-            reasons.append("The recording is simulated: no person slept this night.")
+            reasons.append(NO_PERSON)
         if self.staged.stager.provenance.get("simulated"):
             reasons.append("The stager was trained on simulated nights.")
         return tuple(reasons)
