@@ -28,7 +28,7 @@ from evaluation.plots.stagers import (
 )
 from evaluation.prospective import soft_study, statistic_errors
 from evaluation.scorers import ScoredNight, rate
-from evaluation.summary import Picture, screen, write_summary
+from evaluation.summary import Picture, Table, screen, write_summary
 from nights.atomic import write_text
 from nights.stages import STAGES
 
