@@ -168,8 +168,9 @@ def _scorer_pictures(
         Picture(f"raters_{group}", rater_figure(table, group), f"{group}: {words}")
         for group, table in groups.items()
     ]
-    shown = {name: found.accuracy for name, found in ceiling.items() if "scorer " not in name}
-    words = "Share (%) that is right, by the stage before and the stage here in the consensus."
+    shown = {name: found for name, found in ceiling.items() if "scorer " not in name}
+    words = "Share (%) that is right, by the stage before and the stage here in the consensus; "
+    words += "a dash: fewer than 20 epochs."
     return [*pictures, Picture("transitions", transition_figure(shown, STAGES), words)]
 
 
