@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Way = Literal["none", "greedy", "beam", "viterbi", "posterior", "generic", "fitted"]
+Way = Literal["none", "greedy", "beam", "viterbi", "posterior", "generic", "cautious", "fitted"]
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from engine.denoising import JudgedNight
+from evaluation import ceiling
 from evaluation.metrics import SCORES, compare
 from evaluation.paired import paired_gain
 from nights.atomic import write_text
@@ -97,8 +101,8 @@ def judge(
 ) -> dict[str, dict]:
     """Return for each way its pooled metrics, its gain over the first way, and what it decided.
 
-    The gains carry 95 % intervals by person. `locked_in` counts the nights in which one stage
-    spread far beyond what the stager gave.
+    The gains carry 95 % intervals by person. `where` tells the share that is right by transition;
+    `locked_in` counts the nights in which one stage spread far beyond what the stager gave.
     """
     truths, persons = [n.stages for n in nights], [n.person for n in nights]
     compared = {name: compare(truths, found.stages) for name, found in results.items()}
@@ -118,6 +122,7 @@ def judge(
             "choice": results[name].choice,
             **found.pooled,
             "gain": gains,
+            "where": where_right(truths, results[name].stages),
             "locked_in": sum(warning is not None for warning in warned),
             "n_nights": len(nights),
             "n_persons": len(set(persons)),
@@ -126,6 +131,16 @@ def judge(
             },
         }
     return rows
+
+
+def where_right(truths: Sequence[np.ndarray], stages: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Return the confusion of all nights and the share that is right by transition of the truth."""
+    counted = [ceiling.transitions(truth, said) for truth, said in zip(truths, stages, strict=True)]
+    whole = reduce(add, counted)
+    facts = whole.facts()
+    kept = ("accuracy_going_on", "accuracy_at_changes")
+    kept += ("per_transition_accuracy", "per_transition_epochs")
+    return {"confusion": whole.confusion.tolist()} | {name: facts[name] for name in kept}
 
 
 def table(rows: Mapping[str, Mapping]) -> str:

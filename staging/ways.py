@@ -34,6 +34,10 @@ class Corrected(NamedTuple):
     choice: str
 
 
+class NotApartError(ValueError):
+    """Weights were trained with people they are to be judged on."""
+
+
 Way = Callable[[Nights, Nights, Path], Corrected]  # people to learn from, nights to correct
 
 
@@ -82,7 +86,7 @@ def load_apart(weights: str, nights: Nights) -> Any:
 
     Raises
     ------
-    ValueError
+    NotApartError
         If the card of the weights names one of them, as `source/person` or `source/night`.
     """
     model, card = load(weights)
@@ -90,7 +94,7 @@ def load_apart(weights: str, nights: Nights) -> Any:
     seen = {*card.get("persons", ()), *split.get("train", ()), *split.get("val", ())}
     both = sorted(seen & {name for night in nights for name in (night.person, night.night)})
     if both:
-        raise ValueError(
+        raise NotApartError(
             f"weights {weights!r} were trained with {len(both)} of these people or nights "
             f"({both[0]}, ...): judge them elsewhere, or use other weights"
         )
