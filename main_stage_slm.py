@@ -43,6 +43,7 @@ class Config:
     channel_file: Path | None = None  # the same in a file: lines or a JSON object
     vote: bool = False  # every EEG derivation votes (stagers that read one derivation)
     scoring: str = "auto"  # compare with: auto (in or beside the recording), none, file or folder
+    person_letters: int = 0  # letters of a recording's name that name the person; 0 = all
     strict: bool = False  # an alarm of severity "distrust" counts as a failure
     force: bool = False  # do nights again that are finished
     skip_errors: bool = False  # exit status 0 although nights were refused
@@ -83,7 +84,8 @@ def main(cfg: Config) -> int:
     for source, coming in progress(read_ahead(todo, reader), len(todo)):
         with outcome.night(source.name) as step:
             sys.stdout.write(staging.stage(source, coming, step, alone=len(sources) == 1))
-    sys.stdout.write(staging.sum_up(sources) + outcome.table())
+    told = staging.sum_up(sources, person_letters=cfg.person_letters)
+    sys.stdout.write(told + outcome.table())
     return outcome.close(skip_errors=cfg.skip_errors)
 
 

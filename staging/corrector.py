@@ -122,7 +122,8 @@ class Corrector:
         self, nights: Sequence[JudgedNight], generic: Denoiser, language_model: str, seed: int
     ) -> str:
         """Fit the denoiser to the stager, and join the language model if that gains more."""
-        prior = StagePrior(load(language_model)[0]) if language_model else None
+        model: Any = load(language_model)[0] if language_model else None
+        prior = StagePrior(model) if language_model else None
         with TemporaryDirectory() as folder:
             found = learn(nights, generic, Path(folder), prior=prior, seed=seed)
         self.committee, self.weight, self.abstains = found.committee, found.weight, found.abstains

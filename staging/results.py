@@ -34,6 +34,7 @@ from evaluation.traces import Trace
 from nights.atomic import write_text
 from nights.hypnogram import Hypnogram
 from nights.stages import FOUR_CLASSES, to_four_classes
+from preprocess.corpus import on_30_s
 from recordings.ingest import NightSignals
 from staging.quality import alarms, usual_ranges
 from staging.stage import StagedNight, derivations
@@ -120,7 +121,12 @@ def judge(
 
 
 def in_classes_of(hypnogram: Hypnogram, scoring: Hypnogram) -> Hypnogram:
-    """Return `scoring` on the epochs of `hypnogram`, in its classes."""
+    """Return `scoring` on the epochs of `hypnogram`, in its classes.
+
+    Pages of 20 s become epochs of 30 s: each takes the page at its centre, two thirds of it.
+    """
+    if scoring.epoch_s != hypnogram.epoch_s:
+        scoring = replace(scoring, stages=on_30_s(scoring), proba=None, epoch_s=hypnogram.epoch_s)
     scoring = scoring.on_grid(hypnogram.onset_s, hypnogram.n_epochs)
     if hypnogram.classes == FOUR_CLASSES != scoring.classes:
         stages = to_four_classes(scoring.stages)

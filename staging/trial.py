@@ -138,8 +138,7 @@ def where_right(truths: Sequence[np.ndarray], stages: Sequence[np.ndarray]) -> d
     counted = [ceiling.transitions(truth, said) for truth, said in zip(truths, stages, strict=True)]
     whole = reduce(add, counted)
     facts = whole.facts()
-    kept = ("accuracy_going_on", "accuracy_at_changes")
-    kept += ("per_transition_accuracy", "per_transition_epochs")
+    kept = [name for name in facts if "transition" in name or name.startswith("accuracy_")]
     return {"confusion": whole.confusion.tolist()} | {name: facts[name] for name in kept}
 
 
