@@ -11,15 +11,16 @@ from evaluation.metrics import Comparison, compare
 from staging.outputs import raw_stages
 
 ABSTAINS = "abstains"
+MARGIN = 1.645  # standard errors: chance alone exceeds it once in twenty
 Stages = list[np.ndarray]  # int8 (E,), one array a night
 
 
 def choose(nights: Sequence[JudgedNight], options: Mapping[str, Stages]) -> str:
     """Return the option that gains most on these nights, or `abstains`.
 
-    An option counts if its gain in accuracy over the best single stager exceeds the standard error
-    of that gain over persons, and macro-F1 does not fall: correction likes to pay
-    for accuracy with N1.
+    An option counts if its gain in accuracy over the best single stager exceeds `MARGIN` standard
+    errors of that gain over persons, and macro-F1 does not fall: correction likes to pay for
+    accuracy with N1.
 
     Parameters
     ----------
@@ -36,7 +37,8 @@ def choose(nights: Sequence[JudgedNight], options: Mapping[str, Stages]) -> str:
         found = compare(truths, stages)
         reached = found.pooled["accuracy"] - base.pooled["accuracy"]
         worse_f1 = found.pooled["macro_f1"] < base.pooled["macro_f1"]
-        if reached > max(gain, _standard_error(base, found, persons)) and not worse_f1:
+        least = MARGIN * _standard_error(base, found, persons)
+        if reached > max(gain, least) and not worse_f1:
             best, gain = name, reached
     return best
 
@@ -58,4 +60,6 @@ def _standard_error(before: Comparison, after: Comparison, persons: Sequence[str
     by_person = np.bincount(of_night, gained)
     size = np.bincount(of_night, before.confusions.sum(axis=(1, 2)))
     residual = by_person - size * by_person.sum() / size.sum()
-    return float(np.sqrt((residual**2).sum()) / size.sum())
+    n_persons = len(size)
+    unbiased = n_persons / max(1, n_persons - 1)
+    return float(np.sqrt(unbiased * (residual**2).sum()) / size.sum())
