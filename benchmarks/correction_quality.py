@@ -43,6 +43,7 @@ from staging.ways import NotApartError, load_apart, ways
 ROOT = Path(__file__).resolve().parents[1]
 DOD = ("Chambon", "DeepSleepNet", "MixedNeuralNetwork", "SeqSleepNet", "SimpleNet", "Tsinalis")
 DENOISERS = ("denoiser-open-wide", "denoiser-open")  # the first knows people of BOAS and DOD
+WAYS = ("greedy", "viterbi", "posterior", "generic", "cautious", "fitted")
 CURVE_FIGURE = "noise_learned_from_nights.png"
 CURVE_TITLE = "A stager's noise learned from its scored nights: one-channel CNN, Sleep-EDF-20"
 HEADS = ("summed", "previous", "middle", "next")
@@ -93,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "correction_quality")
     parser.add_argument("--trials", nargs="*", default=list(TRIALS), choices=[*TRIALS])
     parser.add_argument("--denoisers", nargs="*", default=DENOISERS)
+    parser.add_argument("--ways", nargs="*", default=WAYS, choices=WAYS)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--passes", type=int, default=3)
@@ -158,7 +160,7 @@ def tried(name: str, nights: list[JudgedNight], options: argparse.Namespace) -> 
     chain = StagePrior(transitions(options.data, nights))
     knows = name.startswith("sleepedf20")  # the shipped language model knows BOAS and DOD
     model = StagePrior(load_apart("sleepgpt-open", nights)) if knows else None
-    names = ("greedy", "posterior") * knows + ("viterbi", "generic", "cautious", "fitted")
+    names = [way for way in options.ways if knows or way != "greedy"]
     made = ways(
         names,
         language_model=model,

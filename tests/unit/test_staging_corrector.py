@@ -10,6 +10,7 @@ import pytest
 from nights.hypnogram import Hypnogram
 from recordings.simulate.stages import draw_stages
 from staging.corrector import Corrector
+from staging.denoiser import as_one
 from staging.noise import ArtificialStager
 
 
@@ -84,6 +85,33 @@ def test_the_denoiser_can_be_fitted_to_the_stager(rng: np.random.Generator, tmp_
     assert corrector.committee.persons == {f"p{number}" for number in range(6)}
     raw, truth = one_night(rng)
     assert (corrector(raw).stages == truth).mean() > (raw.stages == truth).mean()
+
+
+def test_stagers_heard_together_are_fitted_together(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staging.denoiser.BATCHES_PER_PASS", 2)
+    state = rng.bit_generator.state
+    one = outputs(tmp_path / "one.npz", rng)
+    with np.load(one) as file:
+        content = dict(file)
+    truths = content["labels"].reshape(6, 300)
+    again = np.concatenate([np.exp(stager().stage(stages, rng)) for stages in truths])
+    np.savez(tmp_path / "two.npz", **content | {"proba": again})
+    rng.bit_generator.state = state
+    corrector = Corrector("", decoder="denoiser", learn_from=[one, tmp_path / "two.npz"])
+    assert corrector.provenance["learned_from"] == "one.npz, two.npz"
+    assert not corrector.abstains
+    truth = draw_stages(rng, 300, age=40)
+    voices = np.stack([np.exp(stager().stage(truth, rng)) for _ in range(2)], axis=1)
+    heard = Hypnogram.from_proba(np.exp(as_one(np.log(voices))))
+    voices[7, 1] = np.nan  # one of them says nothing of an epoch: it stays as it was
+    found = corrector(heard, voices)
+    assert (found.stages == truth).mean() > (heard.stages == truth).mean()
+    if corrector.committee.n_stagers == 2:
+        assert found.stages[7] == heard.stages[7]
+        with pytest.raises(ValueError, match="fitted to 2 stagers"):
+            corrector(heard)
 
 
 def test_a_denoiser_is_no_language_model() -> None:
