@@ -1,4 +1,4 @@
-"""What is used of a fit: decided on people no weights have seen, nothing where nothing is gained."""
+"""What is used of a fit: decided on people it has not seen, nothing where nothing is gained."""
 
 from __future__ import annotations
 
