@@ -80,6 +80,8 @@ def told(found: Mapping[str, Any]) -> list[str]:
             one = found[which]
             numbers = f"accuracy {one['accuracy']:.3f}, kappa {one['kappa']:.3f}, "
             numbers += f"macro F1 {one['macro_f1']:.3f}"
+            if "N1" in one["per_stage_f1"]:  # what correction likes to give up
+                numbers += f", F1 of N1 {one['per_stage_f1']['N1']:.3f}"
             lines.append(f"{which:<12} {numbers} ({one['n_nights']} scored nights, epochs pooled)")
     if "gain" in found:
         gain = found["gain"]["accuracy"]

@@ -247,7 +247,8 @@ def summary_row(facts: Mapping[str, Any]) -> dict[str, Any]:
     row |= {name: facts["statistics"][name] for name in facts["statistics"]}
     row["alarms"] = "; ".join(f"{a['severity']}: {a['name']}" for a in facts["alarms"])
     for which, found in (facts["agreement"] or {}).items():
-        row |= {f"{measure}_{which}": found[measure] for measure in ("accuracy", "kappa")}
+        row |= {f"{score}_{which}": found[score] for score in ("accuracy", "kappa", "macro_f1")}
+        row |= {f"f1_{s.lower()}_{which}": f1 for s, f1 in found["per_stage_f1"].items()}
     row["simulated"] = bool(facts["simulated"])
     return row
 

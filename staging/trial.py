@@ -47,7 +47,8 @@ def evaluate_correction(
     out : Path
         Folder of the results.
     ways, language_model, transitions, denoiser, n_members, n_passes, seed
-        See `staging.ways.ways`; models by name or file.
+        See `staging.ways.ways`; models by name or file. Only those that a way needs are loaded;
+        without `transitions` (an empty name) none are joined to the fitted denoiser.
     n_folds : int
         Folds by person.
     dry_run : bool
@@ -57,9 +58,7 @@ def evaluate_correction(
     nights = nights[:4] if dry_run else nights
     tried = named_ways(
         ways,
-        language_model=StagePrior(load_apart(language_model, nights)),
-        transitions=StagePrior(load_apart(transitions, nights)),
-        denoiser=load_apart(denoiser, nights),
+        **_models(ways, nights, language_model, transitions, denoiser),
         n_members=n_members,
         n_passes=1 if dry_run else n_passes,
         seed=seed,
@@ -71,6 +70,27 @@ def evaluate_correction(
     rows = judge(nights, results, seed=seed)
     write_text(out / "results.json", json.dumps(rows, indent=2) + "\n")
     return table(rows)
+
+
+def _models(
+    ways: Sequence[str],
+    nights: Sequence[JudgedNight],
+    language_model: str,
+    transitions: str,
+    denoiser: str,
+) -> dict[str, Any]:
+    """Load what the ways need, and no more: each must not know the people it is judged on."""
+    needed = {
+        "language_model": (language_model, {"greedy", "beam"}),
+        "transitions": (transitions, {"viterbi", "posterior", "fitted"}),
+        "denoiser": (denoiser, {"generic", "cautious", "fitted"}),
+    }
+    models = {
+        part: load_apart(name, nights)
+        for part, (name, who) in needed.items()
+        if name and who & set(ways)
+    }
+    return {p: m if p == "denoiser" else StagePrior(m) for p, m in models.items()}
 
 
 def run(way: Way, nights: Sequence[JudgedNight], folder: Path, *, n_folds: int = 5) -> Corrected:
