@@ -42,7 +42,7 @@ from staging.ways import NotApartError, load_apart, ways
 
 ROOT = Path(__file__).resolve().parents[1]
 DOD = ("Chambon", "DeepSleepNet", "MixedNeuralNetwork", "SeqSleepNet", "SimpleNet", "Tsinalis")
-DENOISERS = ("denoiser-open-wide", "denoiser-open")  # the first knows people of BOAS and DOD
+DENOISERS = ("denoiser-open",)
 WAYS = ("greedy", "viterbi", "posterior", "generic", "cautious", "fitted")
 CURVE_FIGURE = "noise_learned_from_nights.png"
 CURVE_TITLE = "A stager's noise learned from its scored nights: one-channel CNN, Sleep-EDF-20"
