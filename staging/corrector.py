@@ -73,12 +73,7 @@ class Corrector:
             raise ValueError(f"weights {language_model!r} are no language model of stages")
         else:
             self.prior = StagePrior(model)
-        if learn_from:
-            nights = together([read_judged(file) for file in learn_from])
-            how = self._fit(nights, model, language_model, seed) if decoder == DENOISER else None
-            how = how or self._choose_weight(nights)
-            n_persons = len({night.person for night in nights})
-            logger.info("%s: %s, decided on %d people", decoder, how, n_persons)
+        decision = self._learn(learn_from, model, language_model, seed) if learn_from else ""
         kind = DENOISER if decoder == DENOISER else "language_model"
         self.provenance: dict[str, Any] = {
             "decoder": decoder,
@@ -86,6 +81,8 @@ class Corrector:
             "weight": self.weight,
             "context": context,
             "learned_from": ", ".join(file.name for file in learn_from),
+            "decision": decision,
+            "joined": Path(language_model).stem if decoder == DENOISER and self.weight else "",
             "abstains": self.abstains,
             f"{kind}_licence": card.get("licence", ""),
             f"{kind}_sha256": card.get("sha256", ""),
@@ -117,6 +114,17 @@ class Corrector:
         assert self.prior is not None
         settings = {"decoder": decoder, "weight": self.weight, "context": self.context}
         return correct(hypnogram, self.prior, **settings)  # type: ignore[arg-type]
+
+    def _learn(self, files: Sequence[Path], model: Any, language_model: str, seed: int) -> str:
+        """Learn from scored nights of the stager; return what was decided."""
+        nights = together([read_judged(file) for file in files])
+        if self.decoder == DENOISER:
+            decision = self._fit(nights, model, language_model, seed)
+        else:
+            decision = self._choose_weight(nights)
+        n_persons = len({night.person for night in nights})
+        logger.info("%s: %s, learned from %d people", self.decoder, decision, n_persons)
+        return decision
 
     def _fit(
         self, nights: Sequence[JudgedNight], generic: Denoiser, language_model: str, seed: int
