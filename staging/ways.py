@@ -133,9 +133,13 @@ def by_generic(generic: Denoiser, *, cautious: bool = False) -> Way:
     looks at no scored night at all.
     """
     committee = Committee((generic,))
+    known: dict[str, np.ndarray] = {}  # a night is read once, not once a fold
 
     def made(nights: Nights) -> Stages:
-        return [largest(committee.log_probs(night.evidence)) for night in nights]
+        for night in nights:
+            if night.night not in known:
+                known[night.night] = largest(committee.log_probs(night.evidence))
+        return [known[night.night] for night in nights]
 
     def way(others: Nights, nights: Nights, folder: Path) -> Corrected:
         chosen = choose(others, {GENERIC: made(others)}) if cautious else GENERIC
