@@ -304,6 +304,7 @@ def _facts(
         "labels": dict(night.labels),
         "remark": spec.remarks.get(night.night, ""),
         "as_published": order.as_published,
+        "simulated": recording.simulated,
         "duration_s": recording.duration_s,
         "recording_notes": recording.notes,
         "dropped": read.dropped,
