@@ -60,7 +60,7 @@ def correction(cfg: Correction) -> int:
     from staging.ways import load_apart, ways
 
     torch.set_num_threads(cfg.threads)
-    nights = outputs.together([outputs.read_outputs(path) for path in cfg.outputs])
+    nights = outputs.together([outputs.read_judged(path) for path in cfg.outputs])
     nights = nights[:4] if cfg.dry_run else nights
     cfg.out.mkdir(parents=True, exist_ok=True)
     dump(cfg, cfg.out / "config.json")
