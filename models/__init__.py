@@ -29,7 +29,7 @@ Present = Mapping[str, torch.Tensor]  # {channel: (B,) or (B, L) bool}, True = r
 M = TypeVar("M", bound=type[nn.Module])
 
 _MODELS: dict[str, type[nn.Module]] = {}
-_NOT_MODELS = {"layers", "narrow_attention", "published"}
+_NOT_MODELS = {"layers", "narrow_attention", "published", "whole_night"}
 
 
 @dataclass

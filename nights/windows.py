@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -128,6 +128,7 @@ class NightWindows(Dataset[Windows]):
         self.keep_tail, self.keep_unscored = keep_tail or n_epochs is None, keep_unscored
         self.channel_draw, self.augment = channel_draw, augment
         opened = [_open(path) for path in self.paths]
+        self._path_of = {night.name: path for night, path in zip(opened, self.paths, strict=True)}
         _check_one_view(opened)
         self.normalise: Normalise = normalise or _declared(opened)
         self._samples = _samples_per_epoch(opened, self.channels)
@@ -168,6 +169,10 @@ class NightWindows(Dataset[Windows]):
         other._pass = number
         other._cut()
         return other
+
+    def sidecar(self, name: str) -> Mapping[str, Any]:
+        """Return all that is known of the night `<DATASET>/<rec>`."""
+        return _open(self._path_of[name]).sidecar
 
     @property
     def datasets(self) -> list[str]:

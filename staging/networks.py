@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from engine.weights import load
+from models.whole_night import night_proba
 from nights.stages import FOUR_CLASSES, STAGES
 from recordings.channels import Candidate, Montage, resolve
 from recordings.ingest import NightSignals
@@ -110,7 +111,7 @@ class NetworkStager(SignalStager):
         """Run the model on one night: {channel: (E, T)}, recorded (E,) -> (E, K)."""
         tensors = {name: torch.from_numpy(x).to(self.device) for name, x in signals.items()}
         present = dict.fromkeys(tensors, torch.from_numpy(recorded).to(self.device))
-        return self.model.night_proba(tensors, present).float().cpu().numpy()
+        return night_proba(self.model, tensors, present).float().cpu().numpy()
 
 
 def _normalised(signals: NightSignals) -> list[np.ndarray]:
