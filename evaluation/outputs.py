@@ -13,10 +13,11 @@ array        shape                content
 `dataset`    (n,), optional       where the night comes from; results are told for each
 `channels`   (n,), optional       what the stager read, such as `C4 E1 Chin`; a night may stand in
                                   the file once for every subset
+`simulated`  (n,) bool, optional  no person slept the night; results say so
 `classes`    (K,), optional       names of the stages, default W N1 N2 N3 R; or W L D R
 ============ ==================== ============================================================
 
-A file with `n_epochs` (N,) has one entry a night in the four descriptive arrays instead of one an
+A file with `n_epochs` (N,) has one entry a night in the descriptive arrays instead of one an
 epoch: that is what `write_outputs` writes, a hundred times smaller in memory. What was cut out of a
 night must be left in as -1, or statistics and corrections cross the gap.
 """
@@ -33,7 +34,7 @@ from nights.atomic import atomic_path
 from nights.stages import FOUR_CLASSES, STAGES, UNSCORED, check_stages
 
 WANTED = "labels, night, person, and proba or stages"
-_ABOUT = ("night", "person", "dataset", "channels")  # descriptive arrays, the last two optional
+_ABOUT = ("night", "person", "dataset", "channels", "simulated")  # the first two are required
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,8 @@ class NightOutput:
         What the stager said, -1 where nothing; when not given, the largest of `proba`.
     dataset, channels : str
         Where the night comes from, and what the stager read of it; empty when not told.
+    simulated : bool
+        No person slept this night.
     classes : tuple of str
         W N1 N2 N3 R or W L D R.
 
@@ -68,6 +71,7 @@ class NightOutput:
     stages: np.ndarray = None  # type: ignore[assignment]  # never None once made
     dataset: str = ""
     channels: str = ""
+    simulated: bool = False
     classes: tuple[str, ...] = STAGES
 
     def __post_init__(self) -> None:
@@ -86,6 +90,11 @@ class NightOutput:
         for name, length in lengths.items():
             if length != n_epochs:
                 raise ValueError(f"night {self.night!r}: {n_epochs} labels, {length} {name}")
+
+    @property
+    def owner(self) -> str:
+        """Name of the person across all data sets."""
+        return f"{self.dataset}/{self.person}"
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -115,7 +124,7 @@ def read_outputs(path: Path) -> list[NightOutput]:
     classes = tuple(content["classes"].tolist()) if "classes" in content else STAGES
     nights = [
         NightOutput(
-            **{name: values[number] for name, values in about.items()},  # type: ignore[arg-type]
+            **{name: values[number] for name, values in about.items()},
             **{name: content[name][first:end] for name in said},
             classes=classes,
         )
@@ -172,11 +181,10 @@ def largest(rows: np.ndarray) -> np.ndarray:
     return np.where(known, stages, UNSCORED).astype(np.int8)
 
 
-def _per_night(
-    content: Mapping[str, np.ndarray], file: str
-) -> tuple[dict[str, list[str]], list[int]]:
+def _per_night(content: Mapping[str, np.ndarray], file: str) -> tuple[dict[str, list], list[int]]:
     """Return the descriptive arrays with one entry a night, and the edges of the nights (N + 1)."""
-    about = {name: content[name].astype(str) for name in _ABOUT if name in content}
+    about = {name: content[name] for name in _ABOUT if name in content}
+    about = {n: v.astype(bool if n == "simulated" else str) for n, v in about.items()}
     n = len(content["labels"])
     wanted = len(content["n_epochs"]) if "n_epochs" in content else n
     wrong = {name: len(values) for name, values in about.items() if len(values) != wanted}

@@ -27,7 +27,7 @@ from evaluation.alarm import Alarm
 from evaluation.metrics import confusion, metrics_from
 from evaluation.next_stage import n_stages
 from evaluation.plots import night_figure, save_figure
-from evaluation.report import ChannelRow, Comparison, NightReport, write_report
+from evaluation.report import ChannelRow, NightReport, ReferenceScoring, write_report
 from evaluation.statistics import DEFINITIONS, sleep_statistics
 from evaluation.surprisal import improbable_epochs, night_surprisal, surprisal
 from evaluation.traces import Trace
@@ -212,7 +212,7 @@ def report_of(result: NightResult) -> NightReport:
     comparison = None
     if reference is not None:
         counts = _confusion(reference, result.hypnogram)
-        comparison = Comparison(reference, _shown_metrics(counts), counts)
+        comparison = ReferenceScoring(reference, _shown_metrics(counts), counts)
     return NightReport(
         name=result.name,
         hypnogram=result.hypnogram,

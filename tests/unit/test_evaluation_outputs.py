@@ -25,12 +25,13 @@ def night(
 def test_what_is_written_is_read(tmp_path: Path, rng: np.random.Generator) -> None:
     written = [
         night(rng, "a", 30, person="p", dataset="D", channels="C4 E1"),
-        night(rng, "b", 50, person="p", dataset="D", channels="C4 E1"),
+        replace(night(rng, "b", 50, person="p", dataset="D", channels="C4 E1"), simulated=True),
         night(rng, "a", 30, person="p", dataset="D", channels="C4"),
     ]
     read = read_outputs(write_outputs(tmp_path / "o.npz", written))
     assert [one.key for one in read] == [one.key for one in written]
-    assert [one.person for one in read] == ["p", "p", "p"]
+    assert [one.owner for one in read] == ["D/p", "D/p", "D/p"]
+    assert [one.simulated for one in read] == [False, True, False]
     for before, after in zip(written, read, strict=True):
         np.testing.assert_array_equal(before.labels, after.labels)
         np.testing.assert_array_equal(before.stages, after.stages)
