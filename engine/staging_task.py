@@ -63,11 +63,10 @@ class StagingTask:
         self.headline = headline
         self.higher_is_better = headline != "nll"
 
-    def loss(self, model: nn.Module, batch: Windows) -> tuple[torch.Tensor, dict[str, float]]:
+    def loss(self, model: Any, batch: Windows) -> tuple[torch.Tensor, dict[str, float]]:
         """Return the mean cross-entropy of the scored epochs, plus what the model adds."""
-        inner: Any = getattr(model, "module", model)  # within a wrapper of many processes
         for part in self.frozen:
-            inner.get_submodule(part).eval()
+            model.get_submodule(part).eval()
         device = next(model.parameters()).device
         output = model(*_moved(batch, device))
         n_classes = output.logits.shape[-1]
@@ -81,8 +80,8 @@ class StagingTask:
             label_smoothing=self.label_smoothing,
         )
         told = {"loss": loss.item()}
-        if hasattr(inner, "extra_loss"):
-            extra = inner.extra_loss(output, stages)
+        if hasattr(model, "extra_loss"):
+            extra = model.extra_loss(output, stages)
             told["extra_loss"] = extra.item()
             loss = loss + extra
         return loss, told
@@ -211,6 +210,7 @@ def _output(
         proba=proba,
         dataset=windows.sidecar(name)["dataset"],
         channels=" ".join(n for n, there in batch.present.items() if there.any()),
+        simulated=bool(windows.sidecar(name).get("simulated", False)),
         classes=FOUR_CLASSES if n_classes == len(FOUR_CLASSES) else STAGES,
     )
 

@@ -57,13 +57,17 @@ class WindowSource:
 
     def draw(self, generator: torch.Generator) -> Iterator[Windows]:
         """Yield the batches of one pass; which pass of the windows it is, is drawn too."""
+        return self.part(generator, 0, 1)
+
+    def part(self, generator: torch.Generator, first: int, every: int) -> Iterator[Windows]:
+        """Yield batch `first` of a pass and each `every`th after it; the others are never read."""
         number = int(torch.randint(2**31, (1,), generator=generator))
         windows = self.windows.for_pass(number)
         n_wanted = self.n_batches * self.batch_size
         order = drawn_order(windows.datasets, n_wanted, generator, balance=self.balance)
         loader = DataLoader(
             windows,
-            batch_sampler=order.view(-1, self.batch_size).tolist(),
+            batch_sampler=order.view(-1, self.batch_size)[first::every].tolist(),
             num_workers=self.workers,
             collate_fn=collate,
             # workers draw nothing: what they read follows from (seed, pass, night)
