@@ -29,7 +29,12 @@ class Batch(Protocol):
 
 
 class Task(Protocol):
-    """An objective, as the training loop sees it."""
+    """An objective, as the training loop sees it.
+
+    A task whose batches differ in how much of them is scored also has `weight(batch) -> float`, the
+    number of targets behind the mean that `loss` returns: the gradients of batches that make one
+    step, in one process or several, are then those of one large batch.
+    """
 
     headline: ClassVar[str]  # metric of `evaluate` that chooses the best pass
     higher_is_better: ClassVar[bool]

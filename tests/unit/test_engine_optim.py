@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 import models
-from engine.optim import Plan, adamw, learning_rate, set_rate
+from engine.optim import Plan, learning_rate, make_optimizer, set_rate
 
 
 def test_biases_and_norms_do_not_decay() -> None:
     model = models.create("sleepgpt")
-    decayed, free = adamw(model, Plan(n_passes=1, weight_decay=5e-4)).param_groups
+    decayed, free = make_optimizer(model, Plan(n_passes=1, weight_decay=5e-4)).param_groups
     assert (decayed["weight_decay"], free["weight_decay"]) == (5e-4, 0)
     # Published: 14 tensors decay, 26 do not
     assert (len(decayed["params"]), len(free["params"])) == (14, 26)
@@ -35,9 +35,9 @@ def test_an_impossible_plan_is_refused(wrong: dict) -> None:
 
 def test_what_begins_from_nothing_learns_faster() -> None:
     model = models.create("sleepgpt-night")
-    optimizer = adamw(model, Plan(n_passes=1, fresh_factor=5.0))
-    set_rate(optimizer, 1e-3)
-    rate_of = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    adamw = make_optimizer(model, Plan(n_passes=1, fresh_factor=5.0))
+    set_rate(adamw, 1e-3)
+    rate_of = {id(p): g["lr"] for g in adamw.param_groups for p in g["params"]}
     assert rate_of[id(model.language.tokens.weight)] == 1e-3
     assert rate_of[id(model.head.weight)] == pytest.approx(5e-3)
     assert len(rate_of) == len(list(model.parameters()))
