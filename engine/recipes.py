@@ -7,15 +7,18 @@ open, the published code's stands here; where we depart from both, `note` says s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, Literal
 
+import models
 from engine.optim import Plan
 
 ChannelDraw = Literal["none", "crop", "drop"]
 
 # Hard-coded in LPSGM's train.py: normalised inverse frequencies of W N1 N2 N3 R in its sources.
 LPSGM_WEIGHTS = (0.07903392, 0.47365554, 0.06655968, 0.19538417, 0.18536669)
+_PLAN_FIELDS = {entry.name for entry in fields(Plan)}
 ADAM = (0.9, 0.999)  # PyTorch's and TensorFlow's default, which the papers' codes leave alone
 
 
@@ -81,20 +84,6 @@ _LPSGM_SCRIPT = Plan(
     clip=1.0,
     decay="all",
 )
-_SEQSLEEPNET = Plan(
-    10,
-    lr=1e-4,
-    min_lr=1e-4,
-    warmup=0.0,
-    # the published loss is a sum over the 32 windows of a batch, ours a mean
-    weight_decay=1e-3 / 32,
-    betas=ADAM,
-    clip=0.0,
-    schedule="constant",
-    optimizer="adam",
-    decay="all",
-    evaluate_every=100,
-)
 _TINY = Plan(
     200,
     lr=1e-4,
@@ -149,10 +138,6 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             class_weights="balanced",
         ),
     },
-    "seqsleepnet": {
-        # section 6 of the article; every window of a night, so that each epoch comes 20 times
-        "paper": Recipe(_SEQSLEEPNET, batch_size=32, stride=1, headline="accuracy"),
-    },
     "tinysleepnet-cnn": {
         "paper": Recipe(
             _TINY,
@@ -165,11 +150,20 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
 }
 RECIPES["tinysleepnet-seq"] = RECIPES["tinysleepnet-cnn"]
+# What the articles say of networks that declare the rest themselves (`training_plan`); every window
+# of a night is taken, so that each epoch comes as often as the window is long.
+DETAILS: dict[str, dict[str, Any]] = {
+    "seqsleepnet": {"n_passes": 10, "evaluate_every": 100, "stride": 1, "headline": "accuracy"},
+    "e2e-arnn": {"n_passes": 20, "evaluate_every": 500, "headline": "accuracy"},
+    "multitask-arnn": {"n_passes": 20, "evaluate_every": 500, "headline": "accuracy"},
+}
 PLAIN = {
     "trial": Recipe(_TRIAL, batch_size=8, class_weights="balanced"),
 }
 
-# What fine-tuning on a centre changes: finetune.sh of LPSGM, the transfer article of SeqSleepNet.
+# The transfer article of SeqSleepNet (TBME 2021): as in training, but stop when it gets no better.
+TRANSFER = {"patience": 50, "min_steps": 1000}
+# What fine-tuning on a centre changes: finetune.sh of LPSGM.
 FINETUNE: dict[str, Recipe] = {
     "lpsgm": Recipe(
         Plan(
@@ -189,12 +183,6 @@ FINETUNE: dict[str, Recipe] = {
         headline="accuracy",
         note=_LPSGM_NOTE,
     ),
-    "seqsleepnet": Recipe(
-        Plan(**{**vars(_SEQSLEEPNET), "patience": 50, "min_steps": 1000}),
-        batch_size=32,
-        stride=1,
-        headline="accuracy",
-    ),
 }
 PLAIN_FINETUNE = Recipe(
     Plan(20, lr=1e-4, min_lr=1e-6, warmup=0.1, weight_decay=1e-2, betas=ADAM, patience=8),
@@ -205,19 +193,43 @@ PLAIN_FINETUNE = Recipe(
 
 
 def recipe_for(model: str, preset: str) -> Recipe:
-    """Return the recipe `preset` of a stager; `trial` is there for every one.
+    """Return the recipe `preset` of a stager.
+
+    Parameters
+    ----------
+    model : str
+        Name in the registry.
+    preset : str
+        Name of a recipe (`trial` is there for every stager), or of a preset of the model, which is
+        then trained as the paper says, or as a trial where no paper does.
 
     Raises
     ------
     ValueError
         If there is none of that name; the message lists those there are.
     """
-    there = {**PLAIN, **RECIPES.get(model, {})}
+    there = {**PLAIN, **RECIPES.get(model, {}), **_declared(model)}
+    presets = models.presets(model)
+    if preset in presets:
+        return there.get(preset, there.get("paper", there["trial"]))
     if preset not in there:
-        raise ValueError(f"no recipe {preset!r} for {model!r}; there are {', '.join(there)}")
+        listed = ", ".join(dict.fromkeys([*there, *presets]))
+        raise ValueError(f"no preset {preset!r} of {model!r}; there are {listed}")
     return there[preset]
 
 
 def finetune_recipe(model: str) -> Recipe:
     """Return how weights of this stager are tuned to a centre."""
-    return FINETUNE.get(model, PLAIN_FINETUNE)
+    declared = _declared(model, TRANSFER)
+    return FINETUNE.get(model, declared.get("paper", PLAIN_FINETUNE))
+
+
+def _declared(model: str, changes: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Recipe]:
+    """Return {"paper": recipe} of a model that says in `training_plan` how it was trained."""
+    plan = getattr(models.entry(model)[0], "training_plan", None)
+    if plan is None:
+        return {}
+    told = {"n_passes": 10, **plan, **DETAILS.get(model, {}), **changes}
+    told.setdefault("min_lr", min(told["lr"], Plan.min_lr))
+    of_plan = {name: told.pop(name) for name in list(told) if name in _PLAN_FIELDS}
+    return {"paper": Recipe(Plan(**of_plan), **told)}

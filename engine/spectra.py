@@ -6,24 +6,17 @@ arrays travel with the weights, so that a new recording is read as the training 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
 
 import models
 from nights.windows import NightWindows
 
-EPOCHS_AT_ONCE = 128  # a window of the reading below
 
-
-def wants_statistics(model: nn.Module) -> bool:
-    """Tell whether the model normalises by statistics of its training nights."""
-    return getattr(model.config, "statistics", "") == "training"
-
-
-def own_statistics(model: Any) -> nn.Module:
+def own_statistics(model: Any) -> Any:
     """Return the model as one whose statistics come from training nights.
 
     Weights released without statistics take those of the night that is staged. In a window of 20
@@ -38,38 +31,24 @@ def own_statistics(model: Any) -> nn.Module:
     return other
 
 
-@torch.inference_mode()
 def fit_statistics(model: Any, windows: NightWindows) -> None:
-    """Set `model.spectrum.mean` and `.std` to those of the log spectra of `windows`.
+    """Let a model that normalises by statistics of its training nights learn them.
 
     Parameters
     ----------
     model : Module
-        With `spectrum`: `decibel(epochs (..., T)) -> (..., frames, bins)` and the buffers `mean`
-        and `std` (bins, C), in the order of `model.config.channels`.
+        Left alone if it has no `fit_statistics`.
     windows : NightWindows
-        Training nights, without a seed; epochs that lie in gaps count for nothing.
-
-    Notes
-    -----
-    The standard deviation is that of the population, per channel and frequency over all frames of
-    all epochs, as published. Sums are kept in float64.
+        Of the training nights, every epoch in one of them, read one after the other.
     """
-    spectrum, channels = model.spectrum, model.config.channels
-    sums = torch.zeros(2, *spectrum.mean.shape, dtype=torch.float64, device=spectrum.mean.device)
-    count = torch.zeros(len(channels), dtype=torch.float64, device=spectrum.mean.device)
+    if hasattr(model, "fit_statistics"):
+        device = next(model.parameters()).device
+        model.fit_statistics(_batches(windows, device))
+
+
+def _batches(windows: NightWindows, device: torch.device) -> Iterator[tuple[dict, dict]]:
+    """Yield (signals, present) of window after window."""
     for index in range(len(windows)):
         batch = windows[index]
-        for column, name in enumerate(channels):
-            there = batch.present[name]
-            epochs = batch.signals[name][there].to(spectrum.mean.device)  # (N, T)
-            frames = spectrum.decibel(epochs).double().flatten(0, 1)  # (N F, bins)
-            sums[0, :, column] += frames.sum(dim=0)
-            sums[1, :, column] += frames.square().sum(dim=0)
-            count[column] += len(frames)
-    if not count.all():
-        missing = [name for name, n in zip(channels, count.tolist(), strict=True) if not n]
-        raise ValueError(f"no training night has {', '.join(missing)}: there is nothing to learn")
-    mean = sums[0] / count
-    spectrum.mean.copy_(mean)
-    spectrum.std.copy_((sums[1] / count - mean.square()).clamp(min=1e-12).sqrt())
+        signals = {name: x.to(device) for name, x in batch.signals.items()}
+        yield signals, {name: there.to(device) for name, there in batch.present.items()}

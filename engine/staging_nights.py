@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from nights.night import NightError, read_sidecar
+from nights.night import NightError, Normalise, read_sidecar
 from nights.splits import Fold, Split, draw_folds, draw_split, import_split
 from nights.stages import STAGES
 from nights.store import night_files
+from recordings.views import VIEWS
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,13 @@ class StoredNight:
             simulated=bool(known.get("simulated", False)),
             labels=dict(known.get("labels", {})),
         )
+
+    @property
+    def normalise(self) -> Normalise:
+        """How the view declares that signals are normalised when they are loaded."""
+        name = self.view["name"]
+        rule = VIEWS[name].normalise if name in VIEWS else self.view.get("normalise", "none")
+        return cast(Normalise, rule)
 
 
 def gather(paths: Iterable[Path]) -> list[StoredNight]:
@@ -277,7 +285,7 @@ def card_of(
     return {
         "view": view["name"],
         "view_hash": view["hash"],
-        "normalisation": view.get("normalise", "none"),
+        "normalisation": used[0].normalise,
         "channels": list(channels),
         "datasets": dict(sorted(Counter(night.dataset for night in parts["train"]).items())),
         "n_nights": {part: len(nights) for part, nights in parts.items()},

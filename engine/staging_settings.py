@@ -33,7 +33,6 @@ class Settings:
     clip: float | None = None  # largest norm of the gradient; 0 = as it comes
     ema: float | None = None  # decay of the running average of the weights; 0 = none
     class_weights: Literal["none", "balanced"] | None = None  # in the loss
-    label_smoothing: float = 0.0  # share of a target spread over all stages
     headline: Literal["kappa", "accuracy", "macro_f1", "nll"] | None = None  # chooses the weights
     validate: Literal["windows", "nights"] | None = None  # windows side by side, or nights as used
     # --- windows

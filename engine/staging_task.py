@@ -30,8 +30,6 @@ class StagingTask:
     ----------
     class_weights : sequence of float
         Weight of each class in the loss; see `class_weights`. None = all alike.
-    label_smoothing : float
-        Share of a target that is spread over all classes.
     frozen : tuple of str
         Parts of the model that are not trained: they run with their running statistics and without
         dropout, as in use.
@@ -42,24 +40,22 @@ class StagingTask:
 
     Notes
     -----
-    A model that learns more than the stages of the window says so by an optional method
-    `extra_loss(output, stages) -> scalar`, with the stages (B, L) in its own classes and -1 where
-    nobody scored: the other heads of a multitask network, a penalty on its weights. It is added to
-    the cross-entropy, a mean over scored epochs.
+    A model that is trained for more than the stages of the window (other heads of a multitask
+    network, a penalty on its weights) says so by an optional method
+    `loss(output, stages, weight) -> scalar`, which then takes the place of the cross-entropy:
+    stages (B, L) in its own classes with -1 where nobody scored, weight (K,) or None.
     """
 
     def __init__(
         self,
         *,
         class_weights: Sequence[float] = (),
-        label_smoothing: float = 0.0,
         frozen: tuple[str, ...] = (),
         trim_epochs: int | None = None,
         headline: Headline = "kappa",
     ) -> None:
         self.class_weights = torch.tensor(tuple(class_weights)) if len(class_weights) else None
-        self.label_smoothing, self.frozen = label_smoothing, frozen
-        self.trim_epochs = trim_epochs
+        self.frozen, self.trim_epochs = frozen, trim_epochs
         self.headline = headline
         self.higher_is_better = headline != "nll"
 
@@ -69,22 +65,18 @@ class StagingTask:
             model.get_submodule(part).eval()
         device = next(model.parameters()).device
         output = model(*_moved(batch, device))
-        n_classes = output.logits.shape[-1]
-        stages = in_classes(batch.stages, n_classes).to(device)
+        stages = in_classes(batch.stages, output.logits.shape[-1]).to(device)
         weights = None if self.class_weights is None else self.class_weights.to(device)
-        loss = F.cross_entropy(
-            output.logits.flatten(0, 1).float(),
-            stages.flatten(),
-            weight=weights,
-            ignore_index=UNSCORED,
-            label_smoothing=self.label_smoothing,
-        )
-        told = {"loss": loss.item()}
-        if hasattr(model, "extra_loss"):
-            extra = model.extra_loss(output, stages)
-            told["extra_loss"] = extra.item()
-            loss = loss + extra
-        return loss, told
+        if hasattr(model, "loss"):
+            loss = model.loss(output, stages, weights)
+        else:
+            loss = F.cross_entropy(
+                output.logits.flatten(0, 1).float(),
+                stages.flatten(),
+                weight=weights,
+                ignore_index=UNSCORED,
+            )
+        return loss, {"loss": loss.item()}
 
     def weight(self, batch: Windows) -> float:
         """Return what the mean of `loss` was divided by: scored epochs, or their class weights.
@@ -141,6 +133,8 @@ def _predict_windows(model: nn.Module, windows: NightWindows) -> Iterator[NightO
 
 def summary(outputs: Sequence[NightOutput]) -> dict[str, float]:
     """Return the pooled metrics of outputs, and those of each data set when there are several.
+
+    F1 of a stage that neither side has is left out; kappa is 0 where one stage is all there is.
 
     Raises
     ------
@@ -235,8 +229,9 @@ def _scores(outputs: Sequence[NightOutput]) -> dict[str, float]:
     if not matrix.any():
         raise ValueError("no scored epoch of the held-out nights could be staged")
     found = metrics_from(matrix)
-    scores = {name: float(found[name]) for name in ("accuracy", "kappa", "macro_f1")}
-    scores |= {f"f1_{stage}": float(f1) for stage, f1 in found["per_stage_f1"].items()}
+    scores = {name: float(np.nan_to_num(found[name])) for name in ("accuracy", "kappa", "macro_f1")}
+    per_stage = found["per_stage_f1"].items()
+    scores |= {f"f1_{stage}": float(f1) for stage, f1 in per_stage if np.isfinite(f1)}
     return scores | {"nll": _nll(outputs)}
 
 

@@ -266,7 +266,7 @@ def _write(night: RawNight, spec: DatasetSpec, order: Order, view: View, opened:
         night.night,
         groups_of({target: grid.cut(signal) for target, signal in read.signals.items()}),
         hypnogram,
-        view={"name": view.name, "hash": view.hash},
+        view={"name": view.name, "hash": view.hash, "normalise": view.normalise},
         person=f"{spec.prefix}-{night.person}",
         group=f"{spec.prefix}-{night.family or night.person}",
         events=events,
