@@ -1,11 +1,10 @@
 """Bidirectional LSTM with recurrent batch normalisation (Cooijmans et al., ICLR 2017).
 
 Every product and the cell are normalised over the batch, with statistics of their own for every
-time step. Done step by step that means many passes over wide arrays. Here no wide array is ever
-normalised: for y = x W^T, centred x and its covariance C (narrow both) give the variance of y as
-the diagonal of W C W^T, so that the scale goes into the weights of the step, which add the
-normalised product to the gates in the same matrix product. Both directions run side by side, and
-the recurrence has its own backward pass. `benchmarks/recurrent_batch_norm.py` tells the gain.
+time step. Written with PyTorch's operations, a step is some forty passes over arrays of four times
+the hidden width, most of them for gradients of slices. Here the recurrence has a backward pass of
+its own, each step stays in the processor's cache, and a normalisation is one fused call forward and
+one backward; `benchmarks/recurrent_batch_norm.py` compares it with `torch.nn.LSTM`.
 """
 
 from __future__ import annotations
@@ -88,174 +87,193 @@ class Recurrent(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, T, inputs) -> (N, T, 2 hidden), float32 whatever the precision around it."""
+        adapts = self.training and self.fw.weight_hh.requires_grad
+        if adapts and len(x) == 1:
+            raise ValueError("a batch of one sequence has no statistics: train on two or more")
         inputs = [self.dropout(x), self.dropout(x).flip(1)]
         with torch.autocast(x.device.type, enabled=False):  # tiny variances need every digit
-            both = torch.stack(inputs).float().permute(2, 0, 1, 3)  # (T, 2, N, inputs)
-            adapts = self.training and self.fw.weight_hh.requires_grad
-            h = self._by_batch(both) if adapts else self._by_running(both)
-        forward, backward = h.transpose(0, 2).unbind(1)  # (N, T, hidden) each
+            both = torch.stack(inputs).float().transpose(1, 2)  # (2, T, N, inputs)
+            h = self._by_batch(both.contiguous()) if adapts else self._by_running(both)
+        forward, backward = h.transpose(1, 2)  # (N, T, hidden) each
         return torch.cat([self.dropout(forward), self.dropout(backward.flip(1))], dim=-1)
 
     def _by_batch(self, x: torch.Tensor) -> torch.Tensor:
-        """Run (T, 2, N, inputs) -> (T, 2, N, hidden) with the statistics of the batch."""
-        weight, scale = self._both("weight_xh"), self._both("bn_xh.weight")
-        mean, centred = _centre(x)
-        covariance = centred.mT @ centred / x.shape[2]  # (T, 2, inputs, inputs)
-        var = (weight @ covariance * weight).sum(-1)  # (T, 2, 4 hidden)
-        scaled = weight * (scale * torch.rsqrt(var + EPS))[..., None]
-        offset = self._both("bn_hh.bias")[:, None]  # of the other product, but added all the same
-        driven = _products(offset.expand(len(x), -1, -1, -1), centred, scaled)
-        self._follow("bn_xh", (mean @ weight.mT)[..., 0, :], var)
-        names = "weight_hh", "bn_hh.weight", "bn_c.weight", "bn_c.bias"
-        h, *of_h, c_mean, c_var = _Recurrence.apply(driven, *map(self._both, names))
-        self._follow("bn_hh", *of_h)
-        self._follow("bn_c", c_mean, c_var)
+        """Run (2, T, N, inputs) -> (2, T, N, hidden) with the statistics of the batch."""
+        size = self.fw.weight_hh.shape[1]
+        double = x.new_ones(4 * size)
+        double[3 * size :] = 2  # see _Recurrence
+        h, *statistics = _Recurrence.apply(
+            x,
+            *map(self._both, ("weight_xh", "weight_hh")),
+            *(double * self._both(f"bn_{at}") for at in ("xh.weight", "hh.weight", "hh.bias")),
+            *(2 * self._both(f"bn_c.{part}") for part in ("weight", "bias")),
+        )
+        for at, name in enumerate(("bn_xh", "bn_hh", "bn_c")):
+            for way, mean, var in zip(
+                (self.fw, self.bw), *statistics[2 * at : 2 * at + 2], strict=True
+            ):
+                getattr(way, name).follow(mean, var)
         return h
 
     def _by_running(self, x: torch.Tensor) -> torch.Tensor:
-        """Run (T, 2, N, inputs) -> (T, 2, N, hidden) with the running statistics."""
+        """Run (2, T, N, inputs) -> (2, T, N, hidden) with the running statistics."""
         (x_scale, x_shift), (h_scale, h_shift), (c_scale, c_shift) = (
-            self._affine(name, len(x)) for name in ("bn_xh", "bn_hh", "bn_c")
+            self._affine(name, x.shape[1]) for name in ("bn_xh", "bn_hh", "bn_c")
         )
-        driven = _products(
-            (x_shift + h_shift)[:, :, None], x, self._both("weight_xh") * x_scale[..., None]
-        )
-        weights = (self._both("weight_hh") * h_scale[..., None]).mT  # (T, 2, hidden, 4 hidden)
+        driven = x @ (self._both("weight_xh")[:, None] * x_scale[..., None]).mT
+        driven = driven + (x_shift + h_shift)[:, :, None]
+        weights = (self._both("weight_hh")[:, None] * h_scale[..., None]).mT  # (2, T, H, 4H)
         h = c = x.new_zeros(2, x.shape[2], weights.shape[2])
         outputs = []
-        for step, gates in enumerate(driven):
-            gates = torch.baddbmm(gates, h, weights[step])
+        for step, gates in enumerate(driven.unbind(1)):
+            gates = torch.baddbmm(gates, h, weights[:, step])
             forget, write, out, candidate = gates.chunk(4, dim=-1)
             c = forget.sigmoid() * c + write.sigmoid() * candidate.tanh()
-            normal = torch.addcmul(c_shift[step, :, None], c, c_scale[step, :, None])
+            normal = torch.addcmul(c_shift[:, step, None], c, c_scale[:, step, None])
             h = out.sigmoid() * normal.tanh()  # the plain c is what is carried on
             outputs.append(h)
-        return torch.stack(outputs)
+        return torch.stack(outputs, dim=1)
 
     def _both(self, name: str) -> torch.Tensor:
         """Return the parameter `name` of both directions, stacked."""
         return torch.stack([self.fw.get_parameter(name), self.bw.get_parameter(name)])
 
     def _affine(self, name: str, n_steps: int) -> list[torch.Tensor]:
-        """Return scale and offset of the normalisation `name`, (T, 2, width) each."""
+        """Return scale and offset of the normalisation `name`, (2, T, width) each."""
         pairs = [getattr(way, name).affine(n_steps) for way in (self.fw, self.bw)]
-        return [torch.stack(pair, dim=1) for pair in zip(*pairs, strict=True)]
-
-    def _follow(self, name: str, mean: torch.Tensor, var: torch.Tensor) -> None:
-        """Hand the statistics (T, 2, width) of a batch to the normalisation `name`."""
-        for at, way in enumerate((self.fw, self.bw)):
-            getattr(way, name).follow(mean[:, at], var[:, at])
-
-
-def _centre(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mean over the batch (..., 1, width), and x (..., N, width) without it."""
-    mean = x.mean(dim=-2, keepdim=True)
-    return mean, x - mean
-
-
-def _products(offset: torch.Tensor, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Return offset + x weights^T, (T, 2, N, width), in one call of the matrix library."""
-    gates = torch.baddbmm(offset.flatten(0, 1), x.flatten(0, 1), weights.flatten(0, 1).mT)
-    return gates.unflatten(0, x.shape[:2])
+        return [torch.stack(pair) for pair in zip(*pairs, strict=True)]
 
 
 class _Recurrence(torch.autograd.Function):
-    """What the inputs drive, (T, 2, N, 4H) -> h (T, 2, N, H) and statistics of each step.
+    """Inputs (2, T, N, I) -> h (2, T, N, H), then mean and variance of each normalised product.
 
-    z_t = driven_t + BN(h_{t-1} W^T), c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(j) and
-    h_t = sigmoid(o) tanh(BN(c_t)); the offset of the first BN is part of `driven`.
+    z_t = BN(x_t W_x^T) + BN(h_{t-1} W_h^T), c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(j) and
+    h_t = sigmoid(o) tanh(BN(c_t)), with tanh(a) = 2 sigmoid(2a) - 1, as a vectorised sigmoid costs
+    a seventh of a tanh: the caller doubles scale and offset of what goes into a tanh.
     """
 
     @staticmethod
     def forward(  # type: ignore[no-untyped-def, override]
-        ctx, driven: torch.Tensor, weight, scale, c_scale, c_offset
+        ctx, x: torch.Tensor, x_weight, h_weight, x_scale, h_scale, h_offset, c_scale, c_offset
     ) -> tuple[torch.Tensor, ...]:
-        n_steps, _, n, width = driven.shape
-        size = width // 4
-        gates = torch.empty_like(driven)  # after their non-linearities
-        h, c, normal, lit, centred = driven.new_empty(5, n_steps, 2, n, size)
-        spread = driven.new_zeros(n_steps, 2, width, size)  # W C
-        mean, var = driven.new_zeros(2, n_steps, 2, width)
-        c_mean, c_var = driven.new_empty(2, n_steps, 2, size)
+        _, n_steps, n, _ = x.shape
+        size = h_weight.shape[-1]
+        by_x = torch.bmm(x.flatten(1, 2), x_weight.mT).unflatten(1, (n_steps, n))
+        by_h, gates = torch.empty_like(by_x), torch.empty_like(by_x)
+        h, c, lit = x.new_empty(3, 2, n_steps, n, size)
+        of_x, of_h = (_Moments(x, n_steps, 4 * size) for _ in range(2))
+        of_c = _Moments(x, n_steps, size)
+        scratch = x.new_empty(2, n, 4 * size)
         for t in range(n_steps):
+            of_x.normalise(by_x, t, x_scale, None, gates[:, t])
             if t:
-                h_mean = h[t - 1].mean(dim=1, keepdim=True)
-                torch.sub(h[t - 1], h_mean, out=centred[t])
-                torch.bmm(weight, centred[t].mT @ centred[t] / n, out=spread[t])
-                torch.sum(spread[t] * weight, -1, out=var[t])
-                torch.matmul(weight, h_mean.mT, out=mean[t, :, :, None])
-                scaled = weight * (scale * torch.rsqrt(var[t] + EPS))[..., None]
-                torch.baddbmm(driven[t], centred[t], scaled.mT, out=gates[t])
-            else:  # h is zero: nothing to add, and nothing varies
-                gates[0] = driven[0]
-            gates[t, ..., : 3 * size].sigmoid_()
-            gates[t, ..., 3 * size :].tanh_()
-            forget, write, out, candidate = gates[t].chunk(4, dim=-1)
-            torch.mul(write, candidate, out=c[t])
+                torch.bmm(h[:, t - 1], h_weight.mT, out=by_h[:, t])
+                of_h.normalise(by_h, t, h_scale, h_offset, scratch)
+                gates[:, t] += scratch
+            else:  # h is zero: nothing varies
+                gates[:, 0] += h_offset[:, None]
+            forget, write, out, candidate = gates[:, t].sigmoid_().chunk(4, dim=-1)
+            candidate.mul_(2).sub_(1)
+            torch.mul(write, candidate, out=c[:, t])
             if t:
-                c[t].addcmul_(forget, c[t - 1])
-            torch.mean(c[t], dim=1, out=c_mean[t])
-            torch.sub(c[t], c_mean[t, :, None], out=normal[t])
-            torch.mean(normal[t].square(), dim=1, out=c_var[t])
-            normal[t] *= torch.rsqrt(c_var[t] + EPS)[:, None]
-            torch.addcmul(c_offset[:, None], normal[t], c_scale[:, None], out=lit[t]).tanh_()
-            torch.mul(out, lit[t], out=h[t])
+                c[:, t].addcmul_(forget, c[:, t - 1])
+            of_c.normalise(c, t, c_scale, c_offset, lit[:, t])
+            lit[:, t].sigmoid_().mul_(2).sub_(1)
+            torch.mul(out, lit[:, t], out=h[:, t])
+        ctx.moments = of_x, of_h, of_c
         ctx.save_for_backward(
-            weight, scale, c_scale, gates, c, normal, lit, centred, spread, var, c_var
+            *(x, x_weight, h_weight, x_scale, h_scale, c_scale, by_x, by_h, gates, h, c, lit)
         )
-        ctx.mark_non_differentiable(mean, var, c_mean, c_var)
-        return h, mean, var, c_mean, c_var
+        statistics = [each for moments in ctx.moments for each in (moments.mean, moments.var())]
+        ctx.mark_non_differentiable(*statistics)
+        return h, *statistics
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_h: torch.Tensor, *_: Any) -> tuple[torch.Tensor, ...]:  # type: ignore[no-untyped-def, override]
-        weight, scale, c_scale, gates, c, normal, lit, centred, spread, var, c_var = (
+        x, x_weight, h_weight, x_scale, h_scale, c_scale, by_x, by_h, gates, h, c, lit = (
             ctx.saved_tensors
         )
-        n_steps, _, n, size = c.shape
-        grad_gates = torch.empty_like(gates)
-        grad_weight = torch.zeros_like(weight)
-        grad_scale, grad_c_scale, grad_c_offset = (
-            torch.zeros_like(like) for like in (scale, c_scale, c_scale)
-        )
-        carried_h, carried_c = torch.zeros(2, *c[0].shape, device=c.device)
-        rstd, c_rstd = torch.rsqrt(var + EPS), torch.rsqrt(c_var + EPS)[:, :, None]
+        of_x, of_h, of_c = ctx.moments
+        n_steps, size = c.shape[1], c.shape[-1]
+        from_x, grad_h_weight = torch.empty_like(by_x), torch.zeros_like(h_weight)
+        of_gates, from_h = torch.empty_like(gates[:, 0]), torch.empty_like(gates[:, 0])
+        to_forget, to_write, to_out, to_candidate = of_gates.chunk(4, dim=-1)
+        from_c = torch.empty_like(c[:, 0])
+        carried_h, carried_c = torch.zeros_like(from_c), torch.zeros_like(from_c)
         for t in reversed(range(n_steps)):
-            forget, write, out, candidate = gates[t].chunk(4, dim=-1)
-            grad = grad_gates[t]
-            to_forget, to_write, to_out, to_candidate = grad.chunk(4, dim=-1)
-            dh = carried_h.add_(grad_h[t])
-            torch.mul(dh, lit[t], out=to_out)
-            dy = _tanh_slope(dh * out, lit[t])
-            along = (dy * normal[t]).sum(dim=1)
-            grad_c_scale += along
-            total = dy.sum(dim=1)
-            grad_c_offset += total
-            dy.sub_(total[:, None] / n).addcmul_(normal[t], along[:, None], value=-1 / n)
-            dc = carried_c.addcmul_(dy, c_scale[:, None] * c_rstd[t])
+            forget, write, out, candidate = gates[:, t].chunk(4, dim=-1)
+            dh = carried_h.add_(grad_h[:, t])
+            torch.mul(dh, lit[:, t], out=to_out)
+            of_c.back(_tanh_slope(dh.mul_(out), lit[:, t]).mul_(0.5), c, t, c_scale, from_c)
+            dc = carried_c.add_(from_c)
             torch.mul(dc, candidate, out=to_write)
             torch.mul(dc, write, out=to_candidate)
-            _tanh_slope(to_candidate, candidate)
             if t:
-                torch.mul(dc, c[t - 1], out=to_forget)
+                torch.mul(dc, c[:, t - 1], out=to_forget)
             else:
                 to_forget.zero_()
-            _sigmoid_slope(grad[..., : 3 * size], gates[t, ..., : 3 * size])
+            gated = slice(3 * size)
+            _sigmoid_slope(of_gates[..., gated], gates[:, t, :, gated])
+            _tanh_slope(to_candidate, candidate).mul_(0.5)
+            of_x.back(of_gates, by_x, t, x_scale, from_x[:, t])
             if not t:
+                of_h.grad_offset += of_gates.sum(dim=1)
                 break
-            carried_c = dc.mul_(forget)
-            factor = scale * rstd[t]
-            from_scaled = grad.mT @ centred[t]  # gradient of the scaled weights
-            from_factor = (from_scaled * weight).sum(dim=-1)
-            grad_scale += from_factor * rstd[t]
-            from_var = (from_factor * factor * rstd[t].square()).mul_(-0.5)[..., None]
-            grad_weight.addcmul_(from_scaled, factor[..., None])
-            grad_weight.addcmul_(from_var, spread[t], value=2)
-            from_covariance = weight.mT @ (from_var * weight)
-            carried_h = grad @ (weight * factor[..., None])
-            carried_h.baddbmm_(centred[t], from_covariance, alpha=2 / n)
-            carried_h -= carried_h.mean(dim=1, keepdim=True)
-        return grad_gates, grad_weight, grad_scale, grad_c_scale, grad_c_offset
+            dc.mul_(forget)
+            of_h.back(of_gates, by_h, t, h_scale, from_h)
+            grad_h_weight.baddbmm_(from_h.mT, h[:, t - 1])
+            torch.bmm(from_h, h_weight, out=carried_h)
+        flat = from_x.flatten(1, 2)
+        grads = torch.bmm(flat, x_weight).view_as(x), torch.bmm(flat.mT, x.flatten(1, 2))
+        return (
+            *grads,
+            *(grad_h_weight, of_x.grad_scale, of_h.grad_scale, of_h.grad_offset),
+            *(of_c.grad_scale, of_c.grad_offset),
+        )
+
+
+class _Moments:
+    """Mean and inverse deviation of each step of a product, and the gradients summed over them."""
+
+    def __init__(self, like: torch.Tensor, n_steps: int, width: int) -> None:
+        self.mean, self.rstd = like.new_zeros(2, 2, n_steps, width)
+        self.rstd += EPS**-0.5
+        self.grad_scale, self.grad_offset = like.new_zeros(2, 2, width)
+
+    def var(self) -> torch.Tensor:
+        """Return the biased variances (2, T, width)."""
+        return self.rstd.pow(-2).sub_(EPS).clamp_(min=0)
+
+    def normalise(
+        self,
+        x: torch.Tensor,
+        t: int,
+        scale: torch.Tensor,
+        offset: torch.Tensor | None,
+        out: torch.Tensor,
+    ) -> None:
+        """Write step `t` of `x` (2, T, N, width), normalised over N, to `out` (2, N, width)."""
+        for way in range(2):
+            torch.ops.aten.native_batch_norm.out(
+                *(x[way, t], scale[way], None if offset is None else offset[way]),
+                *(None, None, True, 0.0, EPS),
+                out=out[way],
+                save_mean=self.mean[way, t],
+                save_invstd=self.rstd[way, t],
+            )
+
+    def back(
+        self, grad: torch.Tensor, x: torch.Tensor, t: int, scale: torch.Tensor, out: torch.Tensor
+    ) -> None:
+        """Write the gradient of step `t` of `x` to `out`, given that of its normal form."""
+        for way in range(2):
+            out[way], of_scale, of_offset = torch.ops.aten.native_batch_norm_backward(
+                *(grad[way], x[way, t], scale[way], None, None),
+                *(self.mean[way, t], self.rstd[way, t], True, EPS, [True, True, True]),
+            )
+            self.grad_scale[way] += of_scale
+            self.grad_offset[way] += of_offset
 
 
 def _sigmoid_slope(grad: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
