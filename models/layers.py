@@ -106,3 +106,22 @@ def presence(signals: Signals, present: Present, channels: list[str]) -> torch.T
             column = torch.ones(size, dtype=torch.bool, device=signals[channel].device)
         columns.append(column.bool().reshape(len(column), -1).expand(size))
     return torch.stack(columns, dim=-1)
+
+
+def scored_cross_entropy(
+    logits: torch.Tensor, stages: torch.Tensor, weight: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return the mean cross entropy over scored epochs; 0 where none is.
+
+    Parameters
+    ----------
+    logits : (..., K)
+    stages : int64 (...)
+        -1 where not scored.
+    weight : (K,), optional
+        Of each stage; the mean is weighted by it too.
+    """
+    flat, target = logits.flatten(0, -2), stages.flatten()
+    if not (target >= 0).any():
+        return flat.sum() * 0
+    return F.cross_entropy(flat, target, weight, ignore_index=-1)

@@ -2,7 +2,7 @@
 
 `tinysleepnet-cnn` is the convolutional part alone (the released weights stage Sleep-EDF's
 Fpz-Cz); `tinysleepnet-seq` runs an LSTM over the last 15 epochs. The original network
-(Supratak and Guo, EMBC 2020) is another one.
+(Supratak and Guo, EMBC 2020) is another one, in `tinysleepnet_original`.
 
 Input: view `bb100`, microvolts at 100 Hz, no normalisation of any kind: the first batch
 normalisation of the released weights expects a variance near 180.
@@ -10,7 +10,7 @@ normalisation of the released weights expects a variance near 180.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,15 +60,24 @@ PRESETS = {"paper": CNNConfig(), "paper-seq": SeqConfig()}
 
 
 class ConvBlock(nn.Module):
-    """Convolution without bias, batch normalisation, ReLU; as long as the input over `stride`.
+    """Convolution, batch normalisation, ReLU; as long as the input over `stride`.
 
     Padding is that of "same" convolutions with a stride: the odd sample stands on the right.
     """
 
-    def __init__(self, before: int, after: int, kernel: int, stride: int = 1) -> None:
+    def __init__(
+        self,
+        before: int,
+        after: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm1d,
+        bias: bool = False,
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(before, after, kernel, stride, bias=False)
-        self.norm = nn.BatchNorm1d(after)
+        self.conv = nn.Conv1d(before, after, kernel, stride, bias=bias)
+        self.norm = norm(after)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, T) -> (N, C', ceil(T / stride))."""
@@ -76,11 +85,11 @@ class ConvBlock(nn.Module):
         return F.relu(self.norm(self.conv(x)))
 
 
-def pad_as_same(x: torch.Tensor, kernel: int, stride: int) -> torch.Tensor:
+def pad_as_same(x: torch.Tensor, kernel: int, stride: int, *, value: float = 0.0) -> torch.Tensor:
     """Pad (N, C, T) so that a convolution gives ceil(T / stride) steps; the odd sample is right."""
     steps = -(-x.shape[-1] // stride)
     missing = max(0, (steps - 1) * stride + kernel - x.shape[-1])
-    return F.pad(x, (missing // 2, missing - missing // 2))
+    return F.pad(x, (missing // 2, missing - missing // 2), value=value)
 
 
 class EpochEncoder(nn.Sequential):

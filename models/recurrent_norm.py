@@ -1,0 +1,286 @@
+"""Bidirectional LSTM with recurrent batch normalisation (Cooijmans et al., ICLR 2017).
+
+Every product and the cell are normalised over the batch, with statistics of their own for every
+time step. Written with PyTorch's operations, a step is some forty passes over arrays of four times
+the hidden width, most of them for gradients of slices. Here the recurrence has a backward pass of
+its own, each step stays in the processor's cache, and a normalisation is one fused call forward and
+one backward; `benchmarks/recurrent_batch_norm.py` compares it with `torch.nn.LSTM`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+EPS, MOMENTUM = 1e-5, 0.05  # published; the new statistics count by MOMENTUM
+
+
+class StepNorm(nn.Module):
+    """Parameters of a batch normalisation with statistics of its own for every time step.
+
+    Notes
+    -----
+    Scale and offset are shared by the steps. The running variance takes the biased variance of
+    the batch, where PyTorch's own layer takes the unbiased one. Sequences longer than `n_steps`
+    use the statistics of the last step.
+    """
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+
+    def __init__(self, n_steps: int, width: int, *, offset: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((width,), 0.1))
+        self.bias = nn.Parameter(torch.zeros(width)) if offset else None
+        self.register_buffer("running_mean", torch.zeros(n_steps, width))
+        self.register_buffer("running_var", torch.ones(n_steps, width))
+
+    def affine(self, n_steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scale and offset (n_steps, width) that normalise by the running statistics."""
+        steps = torch.arange(n_steps, device=self.weight.device)
+        steps = steps.clamp(max=len(self.running_mean) - 1)
+        scale = self.weight * torch.rsqrt(self.running_var[steps] + EPS)
+        shift = -self.running_mean[steps] * scale
+        return scale, shift if self.bias is None else shift + self.bias
+
+    @torch.no_grad()
+    def follow(self, mean: torch.Tensor, var: torch.Tensor) -> None:
+        """Let the running statistics follow those of a batch, (T, width) each."""
+        for running, now in ((self.running_mean, mean), (self.running_var, var)):
+            known = running[: len(now)]
+            known.lerp_(now[: len(known)], MOMENTUM)
+
+
+class Direction(nn.Module):
+    """Parameters of one direction; the gates are forget, input, output and candidate."""
+
+    def __init__(self, n_steps: int, n_inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.weight_xh = nn.Parameter(torch.empty(4 * hidden, n_inputs))
+        self.weight_hh = nn.Parameter(torch.empty(4 * hidden, hidden))
+        for weight in (self.weight_xh, self.weight_hh):
+            nn.init.orthogonal_(weight)
+        self.bn_xh = StepNorm(n_steps, 4 * hidden, offset=False)
+        self.bn_hh = StepNorm(n_steps, 4 * hidden)
+        self.bn_c = StepNorm(n_steps, hidden)
+        assert self.bn_hh.bias is not None
+        nn.init.ones_(self.bn_hh.bias[:hidden])  # remember at first: the forget gate
+
+
+class Recurrent(nn.Module):
+    """Both directions; the backward one counts its steps from the end of the sequence.
+
+    Notes
+    -----
+    Frozen parameters (`requires_grad` off) keep to the running statistics while the rest trains.
+    Statistics belong to a batch: accumulated or divided batches are not one large batch, and a
+    batch of one window cannot be trained on.
+    """
+
+    def __init__(self, n_steps: int, n_inputs: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.fw = Direction(n_steps, n_inputs, hidden)
+        self.bw = Direction(n_steps, n_inputs, hidden)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, T, inputs) -> (N, T, 2 hidden), float32 whatever the precision around it."""
+        adapts = self.training and self.fw.weight_hh.requires_grad
+        if adapts and len(x) == 1:
+            raise ValueError("a batch of one sequence has no statistics: train on two or more")
+        inputs = [self.dropout(x), self.dropout(x).flip(1)]
+        with torch.autocast(x.device.type, enabled=False):  # tiny variances need every digit
+            both = torch.stack(inputs).float().transpose(1, 2)  # (2, T, N, inputs)
+            h = self._by_batch(both.contiguous()) if adapts else self._by_running(both)
+        forward, backward = h.transpose(1, 2)  # (N, T, hidden) each
+        return torch.cat([self.dropout(forward), self.dropout(backward.flip(1))], dim=-1)
+
+    def _by_batch(self, x: torch.Tensor) -> torch.Tensor:
+        """Run (2, T, N, inputs) -> (2, T, N, hidden) with the statistics of the batch."""
+        size = self.fw.weight_hh.shape[1]
+        double = x.new_ones(4 * size)
+        double[3 * size :] = 2  # see _Recurrence
+        h, *statistics = _Recurrence.apply(
+            x,
+            *map(self._both, ("weight_xh", "weight_hh")),
+            *(double * self._both(f"bn_{at}") for at in ("xh.weight", "hh.weight", "hh.bias")),
+            *(2 * self._both(f"bn_c.{part}") for part in ("weight", "bias")),
+        )
+        for at, name in enumerate(("bn_xh", "bn_hh", "bn_c")):
+            for way, mean, var in zip(
+                (self.fw, self.bw), *statistics[2 * at : 2 * at + 2], strict=True
+            ):
+                getattr(way, name).follow(mean, var)
+        return h
+
+    def _by_running(self, x: torch.Tensor) -> torch.Tensor:
+        """Run (2, T, N, inputs) -> (2, T, N, hidden) with the running statistics."""
+        (x_scale, x_shift), (h_scale, h_shift), (c_scale, c_shift) = (
+            self._affine(name, x.shape[1]) for name in ("bn_xh", "bn_hh", "bn_c")
+        )
+        driven = x @ (self._both("weight_xh")[:, None] * x_scale[..., None]).mT
+        driven = driven + (x_shift + h_shift)[:, :, None]
+        weights = (self._both("weight_hh")[:, None] * h_scale[..., None]).mT  # (2, T, H, 4H)
+        h = c = x.new_zeros(2, x.shape[2], weights.shape[2])
+        outputs = []
+        for step, gates in enumerate(driven.unbind(1)):
+            gates = torch.baddbmm(gates, h, weights[:, step])
+            forget, write, out, candidate = gates.chunk(4, dim=-1)
+            c = forget.sigmoid() * c + write.sigmoid() * candidate.tanh()
+            normal = torch.addcmul(c_shift[:, step, None], c, c_scale[:, step, None])
+            h = out.sigmoid() * normal.tanh()  # the plain c is what is carried on
+            outputs.append(h)
+        return torch.stack(outputs, dim=1)
+
+    def _both(self, name: str) -> torch.Tensor:
+        """Return the parameter `name` of both directions, stacked."""
+        return torch.stack([self.fw.get_parameter(name), self.bw.get_parameter(name)])
+
+    def _affine(self, name: str, n_steps: int) -> list[torch.Tensor]:
+        """Return scale and offset of the normalisation `name`, (2, T, width) each."""
+        pairs = [getattr(way, name).affine(n_steps) for way in (self.fw, self.bw)]
+        return [torch.stack(pair) for pair in zip(*pairs, strict=True)]
+
+
+class _Recurrence(torch.autograd.Function):
+    """Inputs (2, T, N, I) -> h (2, T, N, H), then mean and variance of each normalised product.
+
+    z_t = BN(x_t W_x^T) + BN(h_{t-1} W_h^T), c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(j) and
+    h_t = sigmoid(o) tanh(BN(c_t)), with tanh(a) = 2 sigmoid(2a) - 1, as a vectorised sigmoid costs
+    a seventh of a tanh: the caller doubles scale and offset of what goes into a tanh.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[no-untyped-def, override]
+        ctx, x: torch.Tensor, x_weight, h_weight, x_scale, h_scale, h_offset, c_scale, c_offset
+    ) -> tuple[torch.Tensor, ...]:
+        _, n_steps, n, _ = x.shape
+        size = h_weight.shape[-1]
+        by_x = torch.bmm(x.flatten(1, 2), x_weight.mT).unflatten(1, (n_steps, n))
+        by_h, gates = torch.empty_like(by_x), torch.empty_like(by_x)
+        h, c, lit = x.new_empty(3, 2, n_steps, n, size)
+        of_x, of_h = (_Moments(x, n_steps, 4 * size) for _ in range(2))
+        of_c = _Moments(x, n_steps, size)
+        scratch = x.new_empty(2, n, 4 * size)
+        for t in range(n_steps):
+            of_x.normalise(by_x, t, x_scale, None, gates[:, t])
+            if t:
+                torch.bmm(h[:, t - 1], h_weight.mT, out=by_h[:, t])
+                of_h.normalise(by_h, t, h_scale, h_offset, scratch)
+                gates[:, t] += scratch
+            else:  # h is zero: nothing varies
+                gates[:, 0] += h_offset[:, None]
+            forget, write, out, candidate = gates[:, t].sigmoid_().chunk(4, dim=-1)
+            candidate.mul_(2).sub_(1)
+            torch.mul(write, candidate, out=c[:, t])
+            if t:
+                c[:, t].addcmul_(forget, c[:, t - 1])
+            of_c.normalise(c, t, c_scale, c_offset, lit[:, t])
+            lit[:, t].sigmoid_().mul_(2).sub_(1)
+            torch.mul(out, lit[:, t], out=h[:, t])
+        ctx.moments = of_x, of_h, of_c
+        ctx.save_for_backward(
+            *(x, x_weight, h_weight, x_scale, h_scale, c_scale, by_x, by_h, gates, h, c, lit)
+        )
+        statistics = [each for moments in ctx.moments for each in (moments.mean, moments.var())]
+        ctx.mark_non_differentiable(*statistics)
+        return h, *statistics
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_h: torch.Tensor, *_: Any) -> tuple[torch.Tensor, ...]:  # type: ignore[no-untyped-def, override]
+        x, x_weight, h_weight, x_scale, h_scale, c_scale, by_x, by_h, gates, h, c, lit = (
+            ctx.saved_tensors
+        )
+        of_x, of_h, of_c = ctx.moments
+        n_steps, size = c.shape[1], c.shape[-1]
+        from_x, grad_h_weight = torch.empty_like(by_x), torch.zeros_like(h_weight)
+        of_gates, from_h = torch.empty_like(gates[:, 0]), torch.empty_like(gates[:, 0])
+        to_forget, to_write, to_out, to_candidate = of_gates.chunk(4, dim=-1)
+        from_c = torch.empty_like(c[:, 0])
+        carried_h, carried_c = torch.zeros_like(from_c), torch.zeros_like(from_c)
+        for t in reversed(range(n_steps)):
+            forget, write, out, candidate = gates[:, t].chunk(4, dim=-1)
+            dh = carried_h.add_(grad_h[:, t])
+            torch.mul(dh, lit[:, t], out=to_out)
+            of_c.back(_tanh_slope(dh.mul_(out), lit[:, t]).mul_(0.5), c, t, c_scale, from_c)
+            dc = carried_c.add_(from_c)
+            torch.mul(dc, candidate, out=to_write)
+            torch.mul(dc, write, out=to_candidate)
+            if t:
+                torch.mul(dc, c[:, t - 1], out=to_forget)
+            else:
+                to_forget.zero_()
+            gated = slice(3 * size)
+            _sigmoid_slope(of_gates[..., gated], gates[:, t, :, gated])
+            _tanh_slope(to_candidate, candidate).mul_(0.5)
+            of_x.back(of_gates, by_x, t, x_scale, from_x[:, t])
+            if not t:
+                of_h.grad_offset += of_gates.sum(dim=1)
+                break
+            dc.mul_(forget)
+            of_h.back(of_gates, by_h, t, h_scale, from_h)
+            grad_h_weight.baddbmm_(from_h.mT, h[:, t - 1])
+            torch.bmm(from_h, h_weight, out=carried_h)
+        flat = from_x.flatten(1, 2)
+        grads = torch.bmm(flat, x_weight).view_as(x), torch.bmm(flat.mT, x.flatten(1, 2))
+        return (
+            *grads,
+            *(grad_h_weight, of_x.grad_scale, of_h.grad_scale, of_h.grad_offset),
+            *(of_c.grad_scale, of_c.grad_offset),
+        )
+
+
+class _Moments:
+    """Mean and inverse deviation of each step of a product, and the gradients summed over them."""
+
+    def __init__(self, like: torch.Tensor, n_steps: int, width: int) -> None:
+        self.mean, self.rstd = like.new_zeros(2, 2, n_steps, width)
+        self.rstd += EPS**-0.5
+        self.grad_scale, self.grad_offset = like.new_zeros(2, 2, width)
+
+    def var(self) -> torch.Tensor:
+        """Return the biased variances (2, T, width)."""
+        return self.rstd.pow(-2).sub_(EPS).clamp_(min=0)
+
+    def normalise(
+        self,
+        x: torch.Tensor,
+        t: int,
+        scale: torch.Tensor,
+        offset: torch.Tensor | None,
+        out: torch.Tensor,
+    ) -> None:
+        """Write step `t` of `x` (2, T, N, width), normalised over N, to `out` (2, N, width)."""
+        for way in range(2):
+            torch.ops.aten.native_batch_norm.out(
+                *(x[way, t], scale[way], None if offset is None else offset[way]),
+                *(None, None, True, 0.0, EPS),
+                out=out[way],
+                save_mean=self.mean[way, t],
+                save_invstd=self.rstd[way, t],
+            )
+
+    def back(
+        self, grad: torch.Tensor, x: torch.Tensor, t: int, scale: torch.Tensor, out: torch.Tensor
+    ) -> None:
+        """Write the gradient of step `t` of `x` to `out`, given that of its normal form."""
+        for way in range(2):
+            out[way], of_scale, of_offset = torch.ops.aten.native_batch_norm_backward(
+                *(grad[way], x[way, t], scale[way], None, None),
+                *(self.mean[way, t], self.rstd[way, t], True, EPS, [True, True, True]),
+            )
+            self.grad_scale[way] += of_scale
+            self.grad_offset[way] += of_offset
+
+
+def _sigmoid_slope(grad: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Multiply `grad` by the slope of a sigmoid of that value, in place."""
+    return torch.ops.aten.sigmoid_backward.grad_input(grad, value, grad_input=grad)
+
+
+def _tanh_slope(grad: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Multiply `grad` by the slope of a tanh of that value, in place."""
+    return torch.ops.aten.tanh_backward.grad_input(grad, value, grad_input=grad)
