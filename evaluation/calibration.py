@@ -71,6 +71,41 @@ class Review:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A stager's sureness before and after scaling by the temperature of other people's nights.
+
+    Parameters
+    ----------
+    before, after : Reliability
+    scores, scaled_scores : dict
+        See `calibration_scores`.
+    temperatures : tuple of float
+        One a fold by person; empty when all nights are of one person, and `after` is `before`.
+    review : Review
+        By the probabilities as they came.
+    """
+
+    before: Reliability
+    after: Reliability
+    scores: dict[str, float]
+    scaled_scores: dict[str, float]
+    temperatures: tuple[float, ...]
+    review: Review
+
+
+def calibrate(nights: Sequence[NightOutput], *, n_folds: int = 5, seed: int = 0) -> Calibration:
+    """Return reliability, held-out scaling and review of a stager with hypnodensity."""
+    proba, labels = judged_rows(nights)
+    review = review_curve(proba.max(axis=1), proba.argmax(axis=1) == labels)
+    before, scores = reliability(proba, labels), calibration_scores(proba, labels)
+    if len({night.owner for night in nights}) < 2:
+        return Calibration(before, before, scores, scores, (), review)
+    temperatures, raised, same = held_out_scaling(nights, n_folds=n_folds, seed=seed)
+    after, scaled_scores = reliability(raised, same), calibration_scores(raised, same)
+    return Calibration(before, after, scores, scaled_scores, tuple(temperatures), review)
+
+
 def judged_rows(nights: Sequence[NightOutput]) -> tuple[np.ndarray, np.ndarray]:
     """Return hypnodensity float32 (n, K) and labels (n,) of the epochs that have both.
 
