@@ -31,6 +31,7 @@ class Config(Settings):
     preset: str = "paper"
     field: tuple[str, ...] = ()  # KEY=VALUE of the model's configuration: architecture=cat_avg
     classes: Literal[5, 4] = 5  # 5: W N1 N2 N3 R; 4: W L D R
+    init: str = ""  # weights of the first step, of a model that is trained in two (deepsleepnet)
     out: Path = Path("runs/train")  # run folder; one that holds a run is refused without --resume
     # --- who is trained and tested on
     split: str = ""  # splits/NAME.json of the store, or a file; drawn by person when empty
@@ -51,6 +52,7 @@ def main(cfg: Config) -> int:
         preset=cfg.preset,
         fields=cfg.field,
         classes=cfg.classes,
+        init=cfg.init,
         split=cfg.split,
         fold=cfg.fold,
         hold_out=cfg.hold_out,

@@ -203,6 +203,7 @@ def _weights(init: str, channels: Sequence[str]) -> tuple[Any, dict[str, Any]]:
 
     A model of one channel reads whichever is named.
     """
+    model: Any
     model, card = weights.load(init)
     name = next(name for name in models.names() if models.entry(name)[0] is type(model))
     if not card.get("view"):

@@ -149,13 +149,21 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         ),
     },
 }
-RECIPES["tinysleepnet-seq"] = RECIPES["tinysleepnet-cnn"]
-# What the articles say of networks that declare the rest themselves (`training_plan`); every window
-# of a night is taken, so that each epoch comes as often as the window is long.
+# how SleepGPT's stagers were trained is not published: the settings of TinySleepNet
+RECIPES |= dict.fromkeys(
+    ("tinysleepnet-seq", "deepsleepnet-cnn", "mscsleepnet"), RECIPES["tinysleepnet-cnn"]
+)
+# What the articles say beside what these networks declare themselves (`training_plan`). Where every
+# window of a night is taken, each epoch comes as often as the window is long.
+_EVERY_WINDOW = {"stride": 1, "headline": "accuracy", "evaluate_every": 100}
 DETAILS: dict[str, dict[str, Any]] = {
-    "seqsleepnet": {"n_passes": 10, "evaluate_every": 100, "stride": 1, "headline": "accuracy"},
-    "e2e-arnn": {"n_passes": 20, "evaluate_every": 500, "headline": "accuracy"},
-    "multitask-arnn": {"n_passes": 20, "evaluate_every": 500, "headline": "accuracy"},
+    "seqsleepnet": _EVERY_WINDOW,
+    "e2e-deepsleepnet": {**_EVERY_WINDOW, "patience": 50, "min_steps": 1000},
+    "e2e-arnn": {"evaluate_every": 500, "headline": "accuracy"},
+    "multitask-arnn": {"evaluate_every": 500, "headline": "accuracy"},
+    # 10 % of an epoch to either side, as a standard deviation
+    "tinysleepnet": {"shift_s": 1.7, "headline": "macro_f1"},
+    "deepsleepnet": {"headline": "macro_f1"},
 }
 PLAIN = {
     "trial": Recipe(_TRIAL, batch_size=8, class_weights="balanced"),
@@ -208,7 +216,7 @@ def recipe_for(model: str, preset: str) -> Recipe:
     ValueError
         If there is none of that name; the message lists those there are.
     """
-    there = {**PLAIN, **RECIPES.get(model, {}), **_declared(model)}
+    there = {**PLAIN, **RECIPES.get(model, {}), **_declared(model, preset)}
     presets = models.presets(model)
     if preset in presets:
         return there.get(preset, there.get("paper", there["trial"]))
@@ -220,13 +228,23 @@ def recipe_for(model: str, preset: str) -> Recipe:
 
 def finetune_recipe(model: str) -> Recipe:
     """Return how weights of this stager are tuned to a centre."""
-    declared = _declared(model, TRANSFER)
+    declared = _declared(model, "paper", TRANSFER)
     return FINETUNE.get(model, declared.get("paper", PLAIN_FINETUNE))
 
 
-def _declared(model: str, changes: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Recipe]:
-    """Return {"paper": recipe} of a model that says in `training_plan` how it was trained."""
-    plan = getattr(models.entry(model)[0], "training_plan", None)
+def _declared(
+    model: str, preset: str, changes: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Recipe]:
+    """Return {"paper": recipe} of a model that says in `training_plan` how it was trained.
+
+    Where that depends on the preset (the two steps of DeepSleepNet), one is built to be asked.
+    """
+    kind = models.entry(model)[0]
+    plan: Any = getattr(kind, "training_plan", None)
+    if isinstance(plan, property):
+        presets = models.presets(model)
+        config = presets.get(preset, next(iter(presets.values())))
+        plan = models.create(model, **vars(config)).training_plan
     if plan is None:
         return {}
     told = {"n_passes": 10, **plan, **DETAILS.get(model, {}), **changes}

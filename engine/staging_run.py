@@ -15,7 +15,7 @@ import torch
 
 import models
 from command_line import dump
-from engine import distributed
+from engine import distributed, weights
 from engine.checkpoint import load_weights
 from engine.log import RunFolder
 from engine.recipes import Recipe, recipe_for
@@ -54,6 +54,7 @@ def train_stager(
     preset: str,
     fields: Sequence[str] = (),
     classes: int = 5,
+    init: str = "",
     split: str = "",
     fold: int = 0,
     hold_out: Sequence[str] = (),
@@ -72,6 +73,8 @@ def train_stager(
         `KEY=VALUE` fields of the model's configuration.
     classes : int
         5, or 4 for W L D R.
+    init : str
+        Weights of the step before, of a model that is trained in steps (`begin_from`).
     split, fold : str, int
         A stored split and the fold of it; drawn by person when empty.
     hold_out, val_share, test_share
@@ -84,6 +87,8 @@ def train_stager(
         begin(cfg)
         recipe = changed(recipe_for(model, preset), cfg)
         built = build(model, preset, recipe, fields=fields, channels=cfg.channels, classes=classes)
+        if init:
+            _begin_from(built, init)
         nights = chosen(cfg, built)
         if split:
             divided = stored_split(nights, split)
@@ -156,6 +161,14 @@ def build(
     return own_statistics(models.create(name, **config))
 
 
+def _begin_from(model: Any, init: str) -> None:
+    """Give a model that is trained in steps what the step before has learned."""
+    if not hasattr(model, "begin_from"):
+        kind = type(model).__name__
+        raise ValueError(f"{kind} is trained in one step; to tune weights: main_finetune.py --init")
+    model.begin_from(weights.load(init)[0].state_dict())
+
+
 def chosen(cfg: Settings, model: Any) -> list[StoredNight]:
     """Return the nights that can be used, and say which cannot."""
     nights, left_out = usable(gather(cfg.nights), reads(model, cfg))
@@ -202,7 +215,12 @@ def fit(
     )
     n_batches = 2 * distributed.size() if cfg.dry_run else 0
     source = WindowSource(
-        windows, recipe.batch_size, n_batches=n_batches, balance=cfg.balance, workers=cfg.workers
+        windows,
+        recipe.batch_size,
+        n_batches=n_batches,
+        balance=cfg.balance,
+        by_stage=getattr(model, "balanced", False),
+        workers=cfg.workers,
     )
     by_window = recipe.validate == "windows" and model.window is not None
     held_out = open_windows(

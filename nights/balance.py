@@ -13,14 +13,18 @@ import torch
 
 
 def drawn_order(
-    labels: Sequence[str], n: int, generator: torch.Generator, *, balance: float = 0.0
+    labels: Sequence[str] | Sequence[int],
+    n: int,
+    generator: torch.Generator,
+    *,
+    balance: float = 0.0,
 ) -> torch.Tensor:
     """Return indices of `n` windows in random order, the data sets balanced.
 
     Parameters
     ----------
-    labels : sequence of str
-        Data set of every window there is.
+    labels : sequence of str or int
+        Data set of every window there is, or its stage.
     n : int
         Windows wanted; a window comes again only when all of its data set have been taken.
     generator : torch.Generator
@@ -41,10 +45,9 @@ def drawn_order(
         raise ValueError("there is no window to draw from")
     if not 0 <= balance <= 1:
         raise ValueError(f"balance must lie between 0 and 1, found {balance}")
-    names = sorted(set(labels)) if balance else [""]
-    code = {name: number for number, name in enumerate(names)}
+    code = {name: number for number, name in enumerate(sorted(set(labels)))}  # type: ignore[type-var]
     group = torch.tensor([code[name] if balance else 0 for name in labels])
-    wanted = quotas(group.bincount(minlength=len(names)).tolist(), n, balance)
+    wanted = quotas(group.bincount().tolist(), n, balance)
     parts = [
         _repeated((group == number).nonzero().flatten(), share, generator)
         for number, share in enumerate(wanted)
