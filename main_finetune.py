@@ -48,7 +48,7 @@ def main(cfg: Config) -> int:
         cfg,
         init=cfg.init,
         mode=cfg.mode,
-        n_folds=2 if cfg.dry_run else cfg.folds,
+        n_folds=min(2, cfg.folds) if cfg.dry_run else cfg.folds,
         only=(0,) if cfg.dry_run else cfg.fold,
         label=cfg.label,
         split=cfg.split,

@@ -38,8 +38,7 @@ class Config(Settings):
     fold: int = 0  # of the split
     # data sets, or parts of one such as SHHS-2, that are tested and never trained on
     hold_out: tuple[str, ...] = ()
-    val_share: float | None = None  # of the persons, chooses the weights
-    test_share: float = 0.1  # of the persons; with --hold-out nobody else is tested
+    test_share: float = 0.1  # share of the persons tested; with --hold-out nobody else is
 
 
 def main(cfg: Config) -> int:
@@ -56,7 +55,6 @@ def main(cfg: Config) -> int:
         split=cfg.split,
         fold=cfg.fold,
         hold_out=cfg.hold_out,
-        val_share=cfg.val_share,
         test_share=cfg.test_share,
         out=cfg.out,
     )

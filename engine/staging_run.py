@@ -58,7 +58,6 @@ def train_stager(
     split: str = "",
     fold: int = 0,
     hold_out: Sequence[str] = (),
-    val_share: float | None = None,
     test_share: float = 0.1,
     out: Path,
 ) -> dict[str, Any]:
@@ -77,7 +76,7 @@ def train_stager(
         Weights of the step before, of a model that is trained in steps (`begin_from`).
     split, fold : str, int
         A stored split and the fold of it; drawn by person when empty.
-    hold_out, val_share, test_share
+    hold_out, test_share
         As in `staging_nights.drawn`.
     out : Path
         Run folder. Besides what `engine.train` writes it gets config.json (all of `cfg`), splits/,
@@ -93,8 +92,7 @@ def train_stager(
         if split:
             divided = stored_split(nights, split)
         else:
-            share = recipe.val_share if val_share is None else val_share
-            shares = {"val_share": share, "test_share": test_share}
+            shares = {"val_share": recipe.val_share, "test_share": test_share}
             divided = drawn(nights, seed=cfg.seed, hold_out=hold_out, **shares)
         folder = RunFolder(out, resume=cfg.resume, writers=cfg.writers)
         if distributed.is_first():
@@ -120,7 +118,7 @@ def begin(cfg: Settings) -> None:
 
 
 def changed(recipe: Recipe, cfg: Settings) -> Recipe:
-    """Return the recipe with what was asked for instead; a dry run takes two steps of two."""
+    """Return the recipe with what was asked for instead; a dry run takes two steps."""
     plan = replace(recipe.plan, **cfg.plan_changes)
     if cfg.min_lr is None:
         plan = replace(plan, min_lr=min(plan.min_lr, plan.lr))
@@ -128,7 +126,8 @@ def changed(recipe: Recipe, cfg: Settings) -> Recipe:
     if not cfg.dry_run:
         return recipe
     short = replace(plan, n_passes=1, max_steps=0, evaluate_every=0, save_every=0, accumulate=1)
-    return replace(recipe, plan=short, batch_size=2)
+    # of three people one validates, so that a handful of nights will do
+    return replace(recipe, plan=short, batch_size=2, val_share=1 / 3)
 
 
 def build(

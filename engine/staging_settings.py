@@ -17,6 +17,7 @@ class Settings:
     # night stores or data sets in them, such as data/psg9/HMC; all of one view
     nights: tuple[Path, ...] = ()
     channels: tuple[str, ...] = ()  # channels to read; default: those of the model
+    val_share: float | None = None  # share of the persons that validate, to choose the weights
     trim_minutes: float = 0.0  # leave out wake farther than this from sleep; 0 = keep all
     # --- learning
     n_passes: int | None = None  # runs over the training nights
@@ -74,7 +75,7 @@ class Settings:
         """Fields of the recipe that were given, the plan apart."""
         names = (
             *("batch_size", "class_weights", "headline", "validate", "window", "channel_draw"),
-            *("shift_s", "gain", "swap"),
+            *("shift_s", "gain", "swap", "val_share"),
         )
         given = {name: getattr(self, name) for name in names}
         return {name: value for name, value in given.items() if value is not None}
