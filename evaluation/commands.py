@@ -28,7 +28,7 @@ from evaluation.plots.stagers import (
 )
 from evaluation.prospective import soft_study, statistic_errors
 from evaluation.scorers import ScoredNight, rate
-from evaluation.summary import Picture, screen, write_summary
+from evaluation.summary import Picture, Table, screen, write_summary
 from nights.atomic import write_text
 from nights.stages import STAGES
 
@@ -168,8 +168,9 @@ def _scorer_pictures(
         Picture(f"raters_{group}", rater_figure(table, group), f"{group}: {words}")
         for group, table in groups.items()
     ]
-    shown = {name: found.accuracy for name, found in ceiling.items() if "scorer " not in name}
-    words = "Share (%) that is right, by the stage before and the stage here in the consensus."
+    shown = {name: found for name, found in ceiling.items() if "scorer " not in name}
+    words = "Share (%) that is right, by the stage before and the stage here in the consensus; "
+    words += "a dash: fewer than 20 epochs."
     return [*pictures, Picture("transitions", transition_figure(shown, STAGES), words)]
 
 

@@ -277,7 +277,8 @@ def scorer_tables(table: Mapping[str, Mapping[str, Any]], group: str) -> list[Ta
             rows,
             "A scorer against the consensus of the others, a stager against that of the scorers. "
             "Weighted: an epoch counts as much as the share of scorers behind its consensus. "
-            "Soft: ties share the mass. With ±: mean and standard deviation of nights. All but kappa in %.",
+            "Soft: ties share the mass. With ±: mean and standard deviation of nights. Kappa as it "
+            "is, all else in %.",
         ),
         Table(f"Weighted F1 by stage, pooled, %: {group}", ("rater", *stages), by_stage),
     ]

@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 
 from evaluation.agreement import bland_altman
 from evaluation.calibration import REVIEWED, Calibration
+from evaluation.ceiling import Transitions
 from evaluation.plots.matrix import draw_matrix
 from evaluation.plots.style import FAINT, INK, STYLE
 
 # Okabe and Ito (2008): eight colours that colour-blind readers tell apart; yellow is too pale
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 ACROSS = 3  # panels side by side
+FEWEST = 20  # epochs behind a share that is drawn: fewer would show chance
 
 
 def confusion_figure(confusions: Mapping[str, np.ndarray], classes: Mapping[str, Any]) -> Figure:
@@ -83,7 +85,7 @@ def reliability_figure(calibrations: Mapping[str, Calibration]) -> Figure:
             sides.append(("scaled", found.after, LINES[1], "s--"))
         for words, side, colour, style in sides:
             error = f"{words}: ECE {100 * side.expected_error:.1f} %"
-            known = side.n_epochs > 0
+            known = side.n_epochs >= FEWEST
             axes.plot(
                 side.confidence[known], side.accuracy[known], style, color=colour, ms=4, label=error
             )
@@ -178,18 +180,17 @@ def gain_figure(
         right.bar(np.arange(len(gained)), gained, width=1.0, color=colours)
         better = int((gained > 0).sum())
         words = f"{names[1]} better on {better} of {len(gained)} nights"
-        right.set(
-            xlabel="Nights, sorted", ylabel=f"{score}: {names[1]} minus {names[0]}", title=words
-        )
+        right.set(xlabel="Nights, sorted", ylabel=f"{score}, difference", title=words)
         for axes in (left, right):
             axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def transition_figure(accuracies: Mapping[str, np.ndarray], classes: Sequence[str]) -> Figure:
+def transition_figure(counts: Mapping[str, Transitions], classes: Sequence[str]) -> Figure:
     """Return how often each kind of transition was right: rows the stage before, columns here."""
-    figure, panels = _panels(len(accuracies), height=4.1, width=4.3)
-    for axes, (name, accuracy) in zip(panels, accuracies.items(), strict=False):
+    figure, panels = _panels(len(counts), height=4.1, width=4.3)
+    for axes, (name, found) in zip(panels, counts.items(), strict=False):
+        accuracy = np.where(found.n_epochs >= FEWEST, found.accuracy, np.nan)
         axes.imshow(accuracy, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for row, column in np.ndindex(*accuracy.shape):
             value = accuracy[row, column]
