@@ -18,18 +18,10 @@ from engine.checkpoint import load_weights
 from engine.log import RunFolder
 from engine.recipes import finetune_recipe
 from engine.spectra import own_statistics
+from engine.staging_fit import begin, changed, chosen, fit, logger, test
 from engine.staging_nights import StoredNight, drawn_folds, parts_of, stored_split
-from engine.staging_run import (
-    SIMULATED,
-    begin,
-    changed,
-    chosen,
-    fit,
-    judged,
-    logger,
-    test,
-)
-from engine.staging_settings import Settings
+from engine.staging_results import SIMULATED, judged
+from engine.staging_settings import Tuning
 from evaluation.metrics import compare
 from evaluation.outputs import NightOutput, read_outputs, write_outputs
 from evaluation.paired import paired_gain
@@ -42,43 +34,17 @@ SCORES = ("accuracy", "kappa", "macro_f1")
 MODES = {"all": ("",), "head": ("head.",)}
 
 
-def finetune_stager(
-    cfg: Settings,
-    *,
-    init: str,
-    mode: str,
-    n_folds: int,
-    only: Sequence[int] = (),
-    label: str = "",
-    split: str = "",
-    out: Path,
-) -> dict[str, Any]:
+def finetune_stager(cfg: Tuning) -> dict[str, Any]:
     """Tune weights to a centre in folds by person; every person is tested once, before and after.
 
-    Parameters
-    ----------
-    cfg : Settings
-    init : str
-        Weights by name or file.
-    mode : str
-        Which parts are trained: `all`, `head`, and others the model names in `finetune_parts`.
-    n_folds : int
-        Folds, drawn by person.
-    only : sequence of int
-        Folds to run, from 0; all by default.
-    label : str
-        Each value of this label is divided alike, such as a diagnosis.
-    split : str
-        A stored split with folds instead.
-    out : Path
-        Gets config.json and results.json, and for each fold a run folder `fold<N>` with before.npz
-        and after.npz. With `cfg.resume` finished folds are left alone and begun ones go on.
+    `cfg.out` gets config.json and results.json, and for each fold a run folder `fold<N>` with
+    before.npz and after.npz. With `cfg.resume` finished folds are left alone and begun ones go on.
 
     Returns
     -------
     dict
         `before`, `after`: figures pooled over the folds; `gain`: after minus before, with 95 %
-        intervals by person.
+        intervals by person. Empty in all processes but the first.
 
     Raises
     ------
@@ -87,54 +53,56 @@ def finetune_stager(
     """
     with distributed.processes(cfg.device) as device:
         begin(cfg)
-        model, card = _weights(init, cfg.channels)
-        recipe = changed(finetune_recipe(card["model"]), cfg)
+        model, card = _weights(cfg)
         nights = chosen(cfg, model)
-        _check_view(init, card, nights)
-        if split:
-            divided = stored_split(nights, split)
-        else:
-            share = recipe.val_share
-            divided = drawn_folds(nights, n_folds, seed=cfg.seed, val_share=share, label=label)
+        _check_view(cfg.init, card, nights)
+        split = _folds(cfg, card["model"], nights)
         if distributed.is_first():
-            out.mkdir(parents=True, exist_ok=True)
-            dump(cfg, out / "config.json")
-        folds = list(only) or list(range(len(divided.folds)))
-        for number in folds:
-            if cfg.resume and (out / f"fold{number}" / "after.npz").exists():
-                continue
-            logger.info("fold %d of %d", number, len(divided.folds))
-            _one_fold(cfg, init, mode, divided, number, nights, out / f"fold{number}", device)
+            dump(cfg, cfg.out / "config.json")
+        numbers = cfg.fold or range(1 if cfg.dry_run else len(split.folds))
+        folders = {number: cfg.out / f"fold{number}" for number in numbers}
+        for number, folder in folders.items():
+            if not (cfg.resume and (folder / "after.npz").exists()):
+                logger.info("fold %d of %d", number, len(split.folds))
+                _tune_fold(cfg, nights, split, number, folder, device)
         if not distributed.is_first():
             return {}
-        results = {"init": init, "mode": mode, "seen_before": _seen(card, nights)}
-        results |= gains([out / f"fold{number}" for number in folds], seed=cfg.seed)
-        write_text(out / "results.json", json.dumps(results, indent=2) + "\n")
+        results = {"init": cfg.init, "mode": cfg.mode, "seen_before": _seen(card, nights)}
+        results |= gains(list(folders.values()), seed=cfg.seed)
+        write_text(cfg.out / "results.json", json.dumps(results, indent=2) + "\n")
         return results
 
 
-def _one_fold(
-    cfg: Settings,
-    init: str,
-    mode: str,
+def _folds(cfg: Tuning, model: str, nights: Sequence[StoredNight]) -> Split:
+    """Return the folds that were asked for; a dry run makes two."""
+    if cfg.split:
+        return stored_split(nights, cfg.split)
+    share = changed(finetune_recipe(model), cfg).val_share
+    n_folds = min(2, cfg.folds) if cfg.dry_run else cfg.folds
+    return drawn_folds(nights, n_folds, seed=cfg.seed, val_share=share, label=cfg.label)
+
+
+def _tune_fold(
+    cfg: Tuning,
+    nights: Sequence[StoredNight],
     split: Split,
     number: int,
-    nights: Sequence[StoredNight],
     out: Path,
     device: torch.device,
 ) -> None:
     """Judge the weights on the fold's test people, tune them to the others, judge again."""
     begin(cfg)  # each fold from the same state, so that it can be run alone
-    model, card = _weights(init, cfg.channels)
+    model, card = _weights(cfg)
     parts = parts_of(nights, split.folds[number])
-    folder = RunFolder(out, resume=cfg.resume and (out / "last.pt").exists(), writers=cfg.writers)
+    begun = (out / "last.pt").exists()
+    folder = RunFolder(out, resume=cfg.resume and begun, writers=cfg.writers)
     if distributed.is_first() and not (out / "before.npz").exists():
         write_outputs(out / "before.npz", test(model.to(device), parts["test"], cfg))
     model = own_statistics(model).to(device)
     recipe = changed(finetune_recipe(card["model"]), cfg)
-    about = {"trained_by": "main_finetune.py", "init": init, "mode": mode, "fold": number}
-    about["simulated_before"] = bool(card.get("simulated", False))
-    frozen = freeze(model, mode)
+    about: dict[str, Any] = {"trained_by": "main_finetune.py", "init": cfg.init, "mode": cfg.mode}
+    about["simulated"] = bool(card.get("simulated")) or any(night.simulated for night in nights)
+    frozen = freeze(model, cfg.mode)
     fit(model, recipe, cfg, parts, folder, split=split, fold=number, about=about, frozen=frozen)
     if distributed.is_first():
         best, _ = load_weights(folder.best)
@@ -181,7 +149,7 @@ def gains(folders: Sequence[Path], *, seed: int) -> dict[str, Any]:
     return {side: judged(outputs, seed=seed) for side, outputs in sides.items()} | {"gain": gained}
 
 
-def table(results: Mapping[str, Any]) -> str:
+def gain_table(results: Mapping[str, Any]) -> str:
     """Return before, after and gain as text, in percent and points."""
     lines = [f"{'':<10}{'before':>9}{'after':>9}   gain (95 % by person)"]
     for score in SCORES:
@@ -198,18 +166,18 @@ def table(results: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _weights(init: str, channels: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+def _weights(cfg: Tuning) -> tuple[Any, dict[str, Any]]:
     """Return the model of weights and their card, which names the model too.
 
     A model of one channel reads whichever is named.
     """
     model: Any
-    model, card = weights.load(init)
+    model, card = weights.load(cfg.init)
     name = next(name for name in models.names() if models.entry(name)[0] is type(model))
     if not card.get("view"):
-        raise ValueError(f"weights {init!r} are no stager: they name no view of signals")
-    if channels and hasattr(model.config, "channel"):
-        other = models.create(name, **{**asdict(model.config), "channel": channels[0]})
+        raise ValueError(f"weights {cfg.init!r} are no stager: they name no view of signals")
+    if cfg.channels and hasattr(model.config, "channel"):
+        other = models.create(name, **{**asdict(model.config), "channel": cfg.channels[0]})
         other.load_state_dict(model.state_dict())
         model = other.eval()
     return model, {**card, "model": name}

@@ -84,3 +84,43 @@ class Settings:
     def trim_epochs(self) -> int | None:
         """Epochs of wake to keep around sleep, None for all."""
         return round(2 * self.trim_minutes) if self.trim_minutes else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Settings):
+    """Train a stager from scratch; what is not given is as the recipe says (engine/recipes.py)."""
+
+    model: str = "lpsgm"  # a stager of the registry
+    # paper, script (where a paper's code differs), trial (a processor, minutes), or a preset of the
+    # model, such as paper-10 of seqsleepnet
+    preset: str = "paper"
+    field: tuple[str, ...] = ()  # KEY=VALUE of the model's configuration: architecture=cat_avg
+    classes: Literal[5, 4] = 5  # 5: W N1 N2 N3 R; 4: W L D R
+    init: str = ""  # weights of the first step, of a model that is trained in two (deepsleepnet)
+    out: Path = Path("runs/train")  # run folder; one that holds a run is refused without --resume
+    # --- who is trained and tested on
+    split: str = ""  # splits/NAME.json of the store, or a file; drawn by person when empty
+    fold: tuple[int, ...] = ()  # of a split with folds, those to run, from 0; all by default
+    # data sets, or parts of one such as SHHS-2, that are tested and never trained on
+    hold_out: tuple[str, ...] = ()
+    test_share: float = 0.1  # share of the persons tested; with --hold-out nobody else is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning(Settings):
+    """Tune weights to a centre; what is not given is as the recipe says (engine/recipes.py)."""
+
+    init: str = ""  # weights by name (main_weights.py list) or a .safetensors file
+    # which parts are trained: all; head (softmax only); sequence, epoch (each with the head) where
+    # the model has them
+    mode: str = "all"
+    out: Path = Path("runs/finetune")  # gets config.json, results.json and a folder for each fold
+    folds: int = 5  # by person, every person tested once
+    fold: tuple[int, ...] = ()  # run these folds only, from 0
+    label: str = ""  # divide each value of this label alike, such as a diagnosis
+    split: str = ""  # splits/NAME.json of the store, or a file, instead of drawn folds
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.init:
+            raise ValueError("--init NAME|FILE is wanted: the weights to begin with")

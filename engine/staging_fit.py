@@ -1,0 +1,193 @@
+"""One fit of a stager: from a recipe and parts of nights to the best weights in a run folder."""
+
+from __future__ import annotations
+
+import ast
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, cast
+
+import torch
+
+import models
+from engine import distributed
+from engine.log import RunFolder
+from engine.recipes import Recipe
+from engine.spectra import fit_statistics, own_statistics
+from engine.staging_nights import StoredNight, card_of, gather, stage_counts, usable
+from engine.staging_settings import Settings, Training
+from engine.staging_task import StagingTask, class_weights, predict
+from engine.train import train
+from engine.window_source import WindowSource
+from evaluation.outputs import NightOutput
+from nights.augment import Augment
+from nights.splits import Split, write_split
+from nights.windows import NightWindows, crop_channels, drop_channels
+
+DRAWS = {"none": None, "crop": crop_channels, "drop": drop_channels}
+DRY_NIGHTS = {"train": 2, "val": 1, "test": 1}  # of a dry run, the shortest of each part
+logger = logging.getLogger("nightstack")
+
+
+def begin(cfg: Settings) -> None:
+    """Set what holds for a whole process: threads, the log on the console, the seed of models."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.set_num_threads(cfg.threads)
+    torch.manual_seed(cfg.seed)
+
+
+def changed(recipe: Recipe, cfg: Settings) -> Recipe:
+    """Return the recipe with what was asked for instead; a dry run takes two steps."""
+    changes = cfg.plan_changes
+    if cfg.min_lr is None:  # a low rate is still a rate
+        changes["min_lr"] = min(recipe.plan.min_lr, changes.get("lr", recipe.plan.lr))
+    plan = replace(recipe.plan, **changes)
+    recipe = replace(recipe, plan=plan, **cfg.recipe_changes)
+    if not cfg.dry_run:
+        return recipe
+    short = replace(plan, n_passes=1, max_steps=0, evaluate_every=0, save_every=0, accumulate=1)
+    # of three people one validates, so that a handful of nights will do
+    return replace(recipe, plan=short, batch_size=2, val_share=1 / 3)
+
+
+def build(cfg: Training, recipe: Recipe) -> Any:
+    """Build a stager as its preset and recipe say, but for the fields and channels named.
+
+    Raises
+    ------
+    ValueError
+        For a model that is no stager, an unknown field, or several channels for a model of one.
+    """
+    name, channels = cfg.model, cfg.channels
+    if name not in models.stagers():
+        raise ValueError(f"no stager {name!r}; there are {', '.join(models.stagers())}")
+    presets = models.presets(name)
+    config = asdict(presets.get(cfg.preset, next(iter(presets.values()))))
+    config |= {**recipe.config, **dict(map(_field, cfg.field)), "n_classes": cfg.classes}
+    if channels and "channels" in config:
+        config["channels"] = tuple(channels)
+    elif channels:
+        if len(channels) > 1:
+            raise ValueError(f"{name} reads one channel, found {' '.join(channels)}")
+        config["channel"] = channels[0]
+    return own_statistics(models.create(name, **config))
+
+
+def chosen(cfg: Settings, model: Any) -> list[StoredNight]:
+    """Return the nights that can be used, and say which cannot."""
+    nights, left_out = usable(gather(cfg.nights), reads(model, cfg))
+    for name, why in left_out.items():
+        logger.info("left out: %s: %s", name, why)
+    return nights
+
+
+def reads(model: Any, cfg: Settings) -> dict[str, int]:
+    """Return {channel: samples per epoch} of what the model is given: all it knows, or fewer."""
+    if unknown := [name for name in cfg.channels if name not in model.channels]:
+        listed = ", ".join(model.channels)
+        raise ValueError(f"--channels {' '.join(unknown)}: the model reads {listed}")
+    return {c: n for c, n in model.channels.items() if not cfg.channels or c in cfg.channels}
+
+
+def fit(
+    model: Any,
+    recipe: Recipe,
+    cfg: Settings,
+    parts: dict[str, list[StoredNight]],
+    folder: RunFolder,
+    *,
+    split: Split,
+    fold: int,
+    about: Mapping[str, Any],
+    frozen: tuple[str, ...] = (),
+) -> None:
+    """Train the model on `parts["train"]`, chosen by `parts["val"]`; the best lies in `folder`."""
+    if cfg.dry_run:
+        parts = shortest(parts)
+    if distributed.is_first():
+        write_split(folder.path, split)
+    length, channels = model.window or recipe.window, reads(model, cfg)
+    windows = open_windows(
+        channels,
+        parts["train"],
+        length,
+        stride=recipe.stride or length,
+        seed=cfg.seed,
+        trim_epochs=cfg.trim_epochs,
+        channel_draw=DRAWS[recipe.channel_draw],
+        augment=Augment(recipe.shift_s, recipe.gain, recipe.swap),
+    )
+    n_batches = 2 * distributed.size() if cfg.dry_run else 0
+    source = WindowSource(
+        windows,
+        recipe.batch_size,
+        n_batches=n_batches,
+        balance=cfg.balance,
+        by_stage=getattr(model, "balanced", False),
+        workers=cfg.workers,
+    )
+    by_window = recipe.validate == "windows" and model.window is not None
+    held_out = open_windows(
+        channels,
+        parts["val"],
+        model.window if by_window else None,
+        keep_tail=True,
+        trim_epochs=cfg.trim_epochs if by_window else None,
+    )
+    task = StagingTask(
+        class_weights=loss_weights(recipe, parts["train"], model.config.n_classes),
+        frozen=frozen,
+        trim_epochs=cfg.trim_epochs,
+        headline=recipe.headline,
+    )
+    if not folder.last.exists():  # a resumed run has them among its weights
+        every = {"keep_tail": True, "keep_unscored": True}
+        fit_statistics(model, open_windows(channels, parts["train"], 20, **every))
+    card = {**card_of(parts, split, split.folds[fold], windows.channels), **about}
+    train(model, task, source, held_out, recipe.plan, folder, seed=cfg.seed, card=card)
+
+
+def open_windows(
+    channels: Iterable[str], nights: Sequence[StoredNight], n_epochs: int | None, **options: Any
+) -> NightWindows:
+    """Return windows of nights with those of `channels` that any of them has."""
+    channels = [name for name in channels if any(name in night.samples for night in nights)]
+    paths = [night.path for night in nights]
+    return NightWindows(paths, channels, n_epochs, normalise=nights[0].normalise, **options)
+
+
+def loss_weights(recipe: Recipe, nights: Sequence[StoredNight], n_classes: int) -> Sequence[float]:
+    """Return the weight of each class in the loss; of five stages they do not fit four classes."""
+    if recipe.class_weights == "none":
+        return ()
+    if recipe.class_weights == "balanced" or len(recipe.class_weights) != n_classes:
+        return class_weights(stage_counts(nights, n_classes))
+    return cast("tuple[float, ...]", recipe.class_weights)
+
+
+def test(model: Any, nights: Sequence[StoredNight], cfg: Settings) -> list[NightOutput]:
+    """Stage nights as in use, every stride-1 window of them."""
+    if cfg.dry_run:
+        nights = shortest({"test": list(nights)})["test"]
+    windows = open_windows(reads(model, cfg), nights, None)
+    return list(predict(model, windows, trim_epochs=cfg.trim_epochs))
+
+
+def shortest(parts: Mapping[str, list[StoredNight]]) -> dict[str, list[StoredNight]]:
+    """Return one or two short nights of each part, for a dry run."""
+    return {
+        part: sorted(nights, key=lambda night: night.n_epochs)[: DRY_NIGHTS[part]]
+        for part, nights in parts.items()
+    }
+
+
+def _field(text: str) -> tuple[str, Any]:
+    """Read `KEY=VALUE`."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"field {text!r}: KEY=VALUE is wanted, such as n_blocks=6")
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
