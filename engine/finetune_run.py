@@ -74,11 +74,11 @@ def finetune_stager(cfg: Tuning) -> dict[str, Any]:
 
 
 def _folds(cfg: Tuning, model: str, nights: Sequence[StoredNight]) -> Split:
-    """Return the folds that were asked for; a dry run makes two."""
+    """Return the folds that were asked for; a dry run makes three."""
     if cfg.split:
         return stored_split(nights, cfg.split)
     share = changed(finetune_recipe(model), cfg).val_share
-    n_folds = min(2, cfg.folds) if cfg.dry_run else cfg.folds
+    n_folds = min(3, cfg.folds) if cfg.dry_run else cfg.folds
     return drawn_folds(nights, n_folds, seed=cfg.seed, val_share=share, label=cfg.label)
 
 

@@ -161,7 +161,9 @@ def test_the_loss_of_equal_logits_is_that_of_chance() -> None:
     model = TinyStager()
     torch.nn.init.zeros_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
-    loss, _ = StagingTask(class_weights=(1.0, 2.0, 3.0, 4.0, 5.0)).loss(model, batch_of([[0, 1, 2, 4]]))
+    loss, _ = StagingTask(class_weights=(1.0, 2.0, 3.0, 4.0, 5.0)).loss(
+        model, batch_of([[0, 1, 2, 4]])
+    )
     assert loss.item() == pytest.approx(
         float(F.cross_entropy(torch.zeros(1, 5), torch.tensor([0])))
     )
