@@ -50,7 +50,8 @@ class State:
         """Tell whether all steps are done or patience has run out."""
         plan = self.plan
         tired = bool(plan.patience) and self.waited >= plan.patience
-        return self.step >= n_steps or (tired and self.step >= plan.min_steps)
+        judged = self.is_due(plan.evaluate_every) and self.step >= plan.min_steps
+        return self.step >= n_steps or (tired and judged)
 
     def count_step(self, steps_per_pass: int) -> None:
         """Note that a step was taken, and the end of the pass after its last."""

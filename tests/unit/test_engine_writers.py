@@ -94,11 +94,7 @@ def test_mlflow_keeps_one_run_in_a_local_folder(tmp_path: Path, offline: list[ob
 
 
 def test_no_writer_is_imported_unasked() -> None:
-
-    code = (
-        "import sys, engine.log; print([m for m in ('mlflow', 'tensorboard') if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
-    )
+    code = "import sys, engine.log; print({'mlflow', 'tensorboard'} & set(sys.modules))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "set()"
