@@ -63,8 +63,8 @@ class RunFolder:
         self._writers: list[Writer] = []
         if not distributed.is_first():
             return
-        path.mkdir(parents=True, exist_ok=True)
         self._writers = [open_writer(name, path) for name in writers]
+        path.mkdir(parents=True, exist_ok=True)
         if not resume:
             write_text(self.environment, json.dumps(environment(), indent=2) + "\n")
 

@@ -11,6 +11,7 @@ from torch import nn
 
 Schedule = Literal["smooth", "constant", "exponential", "cos", "step", "lpsgm"]
 Precision = Literal["fp32", "bf16", "fp16"]
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}  # of `Plan.precision`
 BY_PASS = ("cos", "step", "lpsgm")  # schedules that change from pass to pass
 
 

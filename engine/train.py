@@ -15,12 +15,10 @@ from torch import nn
 from engine import distributed
 from engine.checkpoint import save_weights
 from engine.log import RunFolder, memory, progress
-from engine.optim import Plan, learning_rate, set_rate
+from engine.optim import HALF, Plan, learning_rate, set_rate
 from engine.state import State
 from engine.tasks import Batch, Task
 from nights.atomic import write_text
-
-_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TrainingError(RuntimeError):
@@ -171,7 +169,7 @@ class _Run:
 
     def _loss(self, batch: Batch, weight: float) -> torch.Tensor:
         """Return the loss of one batch, once it is found finite, and note its parts."""
-        state, half = self.state, _HALF.get(self.state.plan.precision)
+        state, half = self.state, HALF.get(self.state.plan.precision)
         with torch.autocast(state.device.type, dtype=half, enabled=half is not None):
             loss, parts = self.task.loss(self.trained, batch)
         value = loss.item()
