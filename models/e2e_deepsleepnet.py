@@ -75,7 +75,7 @@ _COUNTERS = [f"encoder.{way}.{i}.norm" for way in ("small", "large") for i in _P
 
 @register("e2e-deepsleepnet")
 class E2EDeepSleepNet(nn.Module):
-    """Stager of all epochs of a window at once, 22,867,205 parameters with three channels.
+    """Stager of all epochs of a window at once, 22,705,157 parameters with three channels.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class E2EDeepSleepNet(nn.Module):
 
     Notes
     -----
-    The published number of parameters is larger by 10,752: its first kernels are three wide, of
+    The published number of parameters is larger by 172,800: its first kernels are three wide, of
     which two columns never meet data.
     """
 
