@@ -1,4 +1,4 @@
-"""TensorFlow's checkpoints: read whole or refused, and the same as the tensors taken out of them."""
+"""TensorFlow's checkpoints: read whole or refused, and the same as tensors taken out of them."""
 
 from __future__ import annotations
 
