@@ -44,8 +44,8 @@ class AttentionalRNN(SpectralStager):
 
     def __init__(self, config: Config) -> None:
         n_inputs = config.n_filters * len(config.channels)
-        ways = [GRU(n_inputs, config.frame_hidden) for _ in range(2)]
-        super().__init__(config, BothWays(*ways, config.dropout))
+        forward, backward = (GRU(n_inputs, config.frame_hidden) for _ in range(2))
+        super().__init__(config, BothWays(forward, backward, config.dropout))
 
     @property
     def n_features(self) -> int:

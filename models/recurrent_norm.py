@@ -195,42 +195,53 @@ class _Recurrence(torch.autograd.Function):
             ctx.saved_tensors
         )
         of_x, of_h, of_c = ctx.moments
-        n_steps, size = c.shape[1], c.shape[-1]
         from_x, grad_h_weight = torch.empty_like(by_x), torch.zeros_like(h_weight)
         of_gates, from_h = torch.empty_like(gates[:, 0]), torch.empty_like(gates[:, 0])
-        to_forget, to_write, to_out, to_candidate = of_gates.chunk(4, dim=-1)
-        from_c = torch.empty_like(c[:, 0])
-        carried_h, carried_c = torch.zeros_like(from_c), torch.zeros_like(from_c)
-        for t in reversed(range(n_steps)):
-            forget, write, out, candidate = gates[:, t].chunk(4, dim=-1)
+        from_c, carried_h, carried_c = torch.zeros_like(c[:, :3]).unbind(1)
+        for t in reversed(range(c.shape[1])):
             dh = carried_h.add_(grad_h[:, t])
-            torch.mul(dh, lit[:, t], out=to_out)
-            of_c.back(_tanh_slope(dh.mul_(out), lit[:, t]).mul_(0.5), c, t, c_scale, from_c)
+            of_c.back(_back_to_cell(dh, gates[:, t], lit[:, t], of_gates), c, t, c_scale, from_c)
             dc = carried_c.add_(from_c)
-            torch.mul(dc, candidate, out=to_write)
-            torch.mul(dc, write, out=to_candidate)
-            if t:
-                torch.mul(dc, c[:, t - 1], out=to_forget)
-            else:
-                to_forget.zero_()
-            gated = slice(3 * size)
-            _sigmoid_slope(of_gates[..., gated], gates[:, t, :, gated])
-            _tanh_slope(to_candidate, candidate).mul_(0.5)
+            _back_to_gates(dc, gates[:, t], c[:, t - 1] if t else None, of_gates)
             of_x.back(of_gates, by_x, t, x_scale, from_x[:, t])
-            if not t:
+            if t:
+                of_h.back(of_gates, by_h, t, h_scale, from_h)
+                grad_h_weight.baddbmm_(from_h.mT, h[:, t - 1])
+                torch.bmm(from_h, h_weight, out=carried_h)
+            else:
                 of_h.grad_offset += of_gates.sum(dim=1)
-                break
-            dc.mul_(forget)
-            of_h.back(of_gates, by_h, t, h_scale, from_h)
-            grad_h_weight.baddbmm_(from_h.mT, h[:, t - 1])
-            torch.bmm(from_h, h_weight, out=carried_h)
         flat = from_x.flatten(1, 2)
-        grads = torch.bmm(flat, x_weight).view_as(x), torch.bmm(flat.mT, x.flatten(1, 2))
         return (
-            *grads,
+            *(torch.bmm(flat, x_weight).view_as(x), torch.bmm(flat.mT, x.flatten(1, 2))),
             *(grad_h_weight, of_x.grad_scale, of_h.grad_scale, of_h.grad_offset),
             *(of_c.grad_scale, of_c.grad_offset),
         )
+
+
+def _back_to_cell(
+    dh: torch.Tensor, gates: torch.Tensor, lit: torch.Tensor, of_gates: torch.Tensor
+) -> torch.Tensor:
+    """Write what `dh` asks of the output gate; return what it asks of the normalised cell."""
+    torch.mul(dh, lit, out=of_gates.chunk(4, dim=-1)[2])
+    return _tanh_slope(dh.mul_(gates.chunk(4, dim=-1)[2]), lit).mul_(0.5)
+
+
+def _back_to_gates(
+    dc: torch.Tensor, gates: torch.Tensor, before: torch.Tensor | None, of_gates: torch.Tensor
+) -> None:
+    """Write what `dc` asks of the gates before their slopes, and carry `dc` to the step before."""
+    forget, write, _, candidate = gates.chunk(4, dim=-1)
+    to_forget, to_write, _, to_candidate = of_gates.chunk(4, dim=-1)
+    torch.mul(dc, candidate, out=to_write)
+    torch.mul(dc, write, out=to_candidate)
+    if before is None:
+        to_forget.zero_()
+    else:
+        torch.mul(dc, before, out=to_forget)
+    sigmoids = slice(3 * dc.shape[-1])
+    _sigmoid_slope(of_gates[..., sigmoids], gates[..., sigmoids])
+    _tanh_slope(to_candidate, candidate).mul_(0.5)
+    dc.mul_(forget)
 
 
 class _Moments:
@@ -238,7 +249,7 @@ class _Moments:
 
     def __init__(self, like: torch.Tensor, n_steps: int, width: int) -> None:
         self.mean, self.rstd = like.new_zeros(2, 2, n_steps, width)
-        self.rstd += EPS**-0.5
+        self.rstd += EPS**-0.5  # of a step that is not normalised, for nothing varies
         self.grad_scale, self.grad_offset = like.new_zeros(2, 2, width)
 
     def var(self) -> torch.Tensor:

@@ -90,14 +90,16 @@ class LogSpectrum(nn.Module):
 
         Sums are float64: all 180 nights of a fold go in.
         """
-        n_frames, total, squares = 0, 0, 0
+        n_frames = self.mean.new_zeros(self.mean.shape[1], dtype=torch.float64)
+        total = torch.zeros_like(self.mean, dtype=torch.float64)
+        squares = torch.zeros_like(total)
         for x, there in batches:
             spectra = self.decibel(x).double()  # (B, L, C, F, bins)
             spectra = spectra.masked_fill(~there[..., None, None], 0)
-            n_frames = n_frames + there.sum(dim=(0, 1)) * spectra.shape[3]  # (C,)
-            total = total + spectra.sum(dim=(0, 1, 3)).mT  # (bins, C)
-            squares = squares + spectra.square().sum(dim=(0, 1, 3)).mT
-        if not isinstance(n_frames, torch.Tensor) or not n_frames.all():
+            n_frames += there.sum(dim=(0, 1)) * spectra.shape[3]  # (C,)
+            total += spectra.sum(dim=(0, 1, 3)).mT  # (bins, C)
+            squares += spectra.square().sum(dim=(0, 1, 3)).mT
+        if not n_frames.all():
             raise ValueError("a channel was recorded in no training epoch: leave it out")
         mean = total / n_frames
         self.mean.copy_(mean)
