@@ -16,6 +16,11 @@ from torch import nn
 
 EPS, MOMENTUM = 1e-5, 0.05  # published; the new statistics count by MOMENTUM
 
+_batch_norm = torch.ops.aten.native_batch_norm.out
+_batch_norm_back = torch.ops.aten.native_batch_norm_backward.default
+_sigmoid_back = torch.ops.aten.sigmoid_backward.grad_input
+_tanh_back = torch.ops.aten.tanh_backward.grad_input
+
 
 class StepNorm(nn.Module):
     """Parameters of a batch normalisation with statistics of its own for every time step.
@@ -159,15 +164,15 @@ class _Recurrence(torch.autograd.Function):
         size = h_weight.shape[-1]
         by_x, by_h, gates = (x.new_empty(n_steps, 2, n, 4 * size) for _ in range(3))
         h, c, lit = (x.new_empty(n_steps, 2, n, size) for _ in range(3))
-        of_x, of_h = (_Moments(x, n_steps, 4 * size) for _ in range(2))
-        of_c = _Moments(x, n_steps, size)
+        of_x, of_h = _Moments(x, x_scale), _Moments(x, h_scale, h_offset)
+        of_c = _Moments(x, c_scale, c_offset)
         scratch = torch.empty_like(by_x[0])
         for t in range(n_steps):
             torch.bmm(x[t], x_weight.mT, out=by_x[t])
-            of_x.normalise(by_x[t], t, x_scale, None, gates[t])
+            of_x.normalise(by_x[t], t, gates[t])
             if t:
                 torch.bmm(h[t - 1], h_weight.mT, out=by_h[t])
-                of_h.normalise(by_h[t], t, h_scale, h_offset, scratch)
+                of_h.normalise(by_h[t], t, scratch)
                 gates[t] += scratch
             else:  # h is zero: nothing varies
                 gates[0] += h_offset[:, None]
@@ -176,12 +181,10 @@ class _Recurrence(torch.autograd.Function):
             torch.mul(write, candidate, out=c[t])
             if t:
                 c[t].addcmul_(forget, c[t - 1])
-            of_c.normalise(c[t], t, c_scale, c_offset, lit[t])
+            of_c.normalise(c[t], t, lit[t])
             torch.mul(out, lit[t].sigmoid_().mul_(2).sub_(1), out=h[t])
         ctx.moments = of_x, of_h, of_c
-        ctx.save_for_backward(
-            *(x, x_weight, h_weight, x_scale, h_scale, c_scale, by_x, by_h, gates, h, c, lit)
-        )
+        ctx.save_for_backward(*(x, x_weight, h_weight, by_x, by_h, gates, h, c, lit))
         statistics = [each for moments in ctx.moments for each in (moments.mean, moments.var())]
         ctx.mark_non_differentiable(*statistics)
         return h, *statistics
@@ -189,9 +192,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_h: torch.Tensor, *_: Any) -> tuple[torch.Tensor, ...]:  # type: ignore[no-untyped-def, override]
-        x, x_weight, h_weight, x_scale, h_scale, c_scale, by_x, by_h, gates, h, c, lit = (
-            ctx.saved_tensors
-        )
+        x, x_weight, h_weight, by_x, by_h, gates, h, c, lit = ctx.saved_tensors
         of_x, of_h, of_c = ctx.moments
         grad_x, grad_x_weight = torch.empty_like(x), torch.zeros_like(x_weight)
         grad_h_weight = torch.zeros_like(h_weight)
@@ -199,21 +200,21 @@ class _Recurrence(torch.autograd.Function):
         from_c, carried_h, carried_c = (torch.zeros_like(c[0]) for _ in range(3))
         for t in reversed(range(len(x))):
             dh = carried_h.add_(grad_h[t])
-            of_c.back(_back_to_cell(dh, gates[t], lit[t], of_gates), c[t], t, c_scale, from_c)
+            of_c.back(_back_to_cell(dh, gates[t], lit[t], of_gates), c[t], t, from_c)
             dc = carried_c.add_(from_c)
             _back_to_gates(dc, gates[t], c[t - 1] if t else None, of_gates)
-            of_x.back(of_gates, by_x[t], t, x_scale, from_product)
+            of_x.back(of_gates, by_x[t], t, from_product)
             grad_x_weight.baddbmm_(from_product.mT, x[t])
             torch.bmm(from_product, x_weight, out=grad_x[t])
             if t:
-                of_h.back(of_gates, by_h[t], t, h_scale, from_product)
+                of_h.back(of_gates, by_h[t], t, from_product)
                 grad_h_weight.baddbmm_(from_product.mT, h[t - 1])
                 torch.bmm(from_product, h_weight, out=carried_h)
-            else:
-                of_h.grad_offset += of_gates.sum(dim=1)
+        h_scale, h_offset = of_h.grads()
+        h_offset += of_gates.sum(dim=1)  # the first step has no more than the offset
         return (
-            *(grad_x, grad_x_weight, grad_h_weight, of_x.grad_scale, of_h.grad_scale),
-            *(of_h.grad_offset, of_c.grad_scale, of_c.grad_offset),
+            *(grad_x, grad_x_weight, grad_h_weight),
+            *(of_x.grads()[0], h_scale, h_offset, *of_c.grads()),
         )
 
 
@@ -244,53 +245,64 @@ def _back_to_gates(
 
 
 class _Moments:
-    """Mean and inverse deviation of each step of a product, and the gradients summed over them."""
+    """Mean and inverse deviation of each step of a product, and the gradients of its two numbers.
 
-    def __init__(self, like: torch.Tensor, n_steps: int, width: int) -> None:
-        self.mean, self.rstd = like.new_zeros(2, n_steps, 2, width)
+    Everything is cut into its steps and directions once: with batches of a few sequences, cutting
+    takes as long as computing.
+    """
+
+    def __init__(
+        self, like: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor | None = None
+    ) -> None:
+        self.mean, self.rstd = like.new_zeros(2, len(like), *scale.shape)
         self.rstd += EPS**-0.5  # of a step that is not normalised, for nothing varies
-        self.grad_scale, self.grad_offset = like.new_zeros(2, 2, width)
+        self._steps = tuple(each.flatten(0, 1).unbind() for each in (self.mean, self.rstd))
+        self._scale = scale.unbind()
+        self._offset = (None, None) if offset is None else offset.unbind()
+        self._grads: tuple[list[torch.Tensor], ...] = ([], [], [], [])
 
     def var(self) -> torch.Tensor:
         """Return the biased variances (T, 2, width)."""
         return self.rstd.pow(-2).sub_(EPS).clamp_(min=0)
 
-    def normalise(
-        self,
-        x: torch.Tensor,
-        t: int,
-        scale: torch.Tensor,
-        offset: torch.Tensor | None,
-        out: torch.Tensor,
-    ) -> None:
+    def normalise(self, x: torch.Tensor, t: int, out: torch.Tensor) -> None:
         """Write `x` (2, N, width), the product of step `t`, normalised over N, to `out`."""
-        for way in range(2):
-            torch.ops.aten.native_batch_norm.out(
-                *(x[way], scale[way], None if offset is None else offset[way]),
-                *(None, None, True, 0.0, EPS),
-                out=out[way],
-                save_mean=self.mean[t, way],
-                save_invstd=self.rstd[t, way],
-            )
+        for way, (each, normal) in enumerate(zip(x.unbind(), out.unbind(), strict=True)):
+            mean, rstd = (kind[2 * t + way] for kind in self._steps)
+            numbers = self._scale[way], self._offset[way], None, None, True, 0.0, EPS
+            _batch_norm(each, *numbers, out=normal, save_mean=mean, save_invstd=rstd)
 
-    def back(
-        self, grad: torch.Tensor, x: torch.Tensor, t: int, scale: torch.Tensor, out: torch.Tensor
-    ) -> None:
+    def back(self, grad: torch.Tensor, x: torch.Tensor, t: int, out: torch.Tensor) -> None:
         """Write the gradient of `x` of step `t` to `out`, given that of its normal form."""
-        for way in range(2):
-            out[way], of_scale, of_offset = torch.ops.aten.native_batch_norm_backward(
-                *(grad[way], x[way], scale[way], None, None),
-                *(self.mean[t, way], self.rstd[t, way], True, EPS, [True, True, True]),
-            )
-            self.grad_scale[way] += of_scale
-            self.grad_offset[way] += of_offset
+        for way, (of_normal, each, into) in enumerate(
+            zip(grad.unbind(), x.unbind(), out.unbind(), strict=True)
+        ):
+            mean, rstd = (kind[2 * t + way] for kind in self._steps)
+            told = self._scale[way], None, None, mean, rstd, True, EPS, [True, True, True]
+            of_x, of_scale, of_offset = _batch_norm_back(of_normal, each, *told)
+            into.copy_(of_x)
+            self._grads[way].append(of_scale)
+            self._grads[2 + way].append(of_offset)
+
+    def grads(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the gradients of scale and offset (2, width), summed over the steps."""
+        return self._summed(0), self._summed(2)
+
+    def _summed(self, at: int) -> torch.Tensor:
+        """Sum the gradients of both directions; there are none of a sequence of one step."""
+        lists = self._grads[at : at + 2]
+        zero = torch.zeros_like(self._scale[0])
+        summed = torch.stack([torch.stack([zero, *steps]).sum(dim=0) for steps in lists])
+        for steps in lists:
+            steps.clear()
+        return summed
 
 
 def _sigmoid_slope(grad: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """Multiply `grad` by the slope of a sigmoid of that value, in place."""
-    return torch.ops.aten.sigmoid_backward.grad_input(grad, value, grad_input=grad)
+    return _sigmoid_back(grad, value, grad_input=grad)
 
 
 def _tanh_slope(grad: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """Multiply `grad` by the slope of a tanh of that value, in place."""
-    return torch.ops.aten.tanh_backward.grad_input(grad, value, grad_input=grad)
+    return _tanh_back(grad, value, grad_input=grad)
