@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -137,18 +138,18 @@ def _entry(content: bytes) -> _Entry:
     return _Entry(_DTYPES[told[1]], tuple(sizes), *places)
 
 
-def _fields(content: bytes) -> dict:
+def _fields(content: bytes) -> dict[int, Any]:
     """Return the fields of a protocol buffer {number: value}; of repeated ones the last."""
     return dict(_pairs(content))
 
 
-def _pairs(content: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield (number, value) of every field of a protocol buffer."""
+def _pairs(content: bytes) -> Iterator[tuple[int, Any]]:
+    """Yield (number, value) of every field of a protocol buffer; values are int or bytes."""
     at = 0
     while at < len(content):
         tag, at = _varint(content, at)
         number, kind = tag >> 3, tag & 7
-        value: int | bytes
+        value: Any
         if kind == _VARINT:
             value, at = _varint(content, at)
         elif kind == _BYTES:

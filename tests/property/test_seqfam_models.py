@@ -164,7 +164,7 @@ def test_the_loss_of_the_multitask_network_is_the_sum_over_its_three_heads() -> 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_few_steps_on_stages_that_show_in_the_signal_lower_the_loss(name: str) -> None:
-    model = small(name)
+    model = small(name, dropout=0.1)
     stages = (torch.arange(4) + torch.arange(6)[:, None]) % 4  # none at the same place always
     seconds = torch.arange(3000) / 100
     waves = torch.stack([torch.sin(2 * torch.pi * f * seconds) for f in (2.0, 6.0, 11.0, 17.0)])
