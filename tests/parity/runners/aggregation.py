@@ -41,7 +41,8 @@ def _fused(lengths: list[int], arrays: Arrays) -> Arrays:
     )
     ends = np.cumsum(lengths)[:-1]
     pred = product.argmax(axis=1)
-    matrix = compare(np.split(arrays["y"], ends), np.split(pred, ends)).confusions.sum(axis=0)
+    nights = np.split(arrays["y"], ends), np.split(pred, ends)
+    matrix = compare(*nights, n_classes=logits.shape[-1]).confusions.sum(axis=0)
     outputs = {"fused_log": product, "fused_add": added}
     outputs |= {"pred": pred, "pred_add": added.argmax(axis=1), "confusion": matrix}
     return outputs | _metrics(metrics_from(matrix))
@@ -70,6 +71,8 @@ def _epochs(folder: Path, name: str, lengths: list[int]) -> np.ndarray:
         for number, n in enumerate(lengths)
     ]
     windows = NightWindows(nights, ["C4"], length, stride=1)
+    if not len(windows):
+        return np.empty(0, dtype=np.int64)
     begins = dict(zip(range(len(nights)), np.cumsum([0, *lengths]), strict=False))
     batch = windows.__getitems__(range(len(windows)))
     at = [begins[int(night.removeprefix("SET/n"))] for night in batch.nights]
