@@ -8,6 +8,7 @@ Input: view `seq3`, 100 Hz.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ class Config(SpectralConfig):
 PRESETS = {"paper": Config()}
 
 
-class AttentionalRNN(SpectralStager):
+class AttentionalRNN(SpectralStager, ABC):
     """What E2E-ARNN and its multitask form share: everything before the softmax."""
 
     window = None  # any number of epochs
@@ -62,9 +63,9 @@ class AttentionalRNN(SpectralStager):
         """
         return self.stage(self.encode(self.spectra(signals, present))[0])
 
+    @abstractmethod
     def stage(self, vectors: torch.Tensor) -> StagerOutput:
         """Stage epochs from their vectors (B, L, 128)."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def night_proba(self, signals: Mapping, present: Mapping | None = None) -> torch.Tensor:
