@@ -8,6 +8,7 @@ Input: view `seq3`, 100 Hz.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ class Config(SpectralConfig):
 PRESETS = {"paper": Config()}
 
 
-class AttentionalRNN(SpectralStager):
+class AttentionalRNN(SpectralStager, ABC):
     """What E2E-ARNN and its multitask form share: everything before the softmax."""
 
     window = None  # any number of epochs
@@ -44,8 +45,8 @@ class AttentionalRNN(SpectralStager):
 
     def __init__(self, config: Config) -> None:
         n_inputs = config.n_filters * len(config.channels)
-        ways = [GRU(n_inputs, config.frame_hidden) for _ in range(2)]
-        super().__init__(config, BothWays(*ways, config.dropout))
+        forward, backward = (GRU(n_inputs, config.frame_hidden) for _ in range(2))
+        super().__init__(config, BothWays(forward, backward, config.dropout))
 
     @property
     def n_features(self) -> int:
@@ -62,9 +63,9 @@ class AttentionalRNN(SpectralStager):
         """
         return self.stage(self.encode(self.spectra(signals, present))[0])
 
+    @abstractmethod
     def stage(self, vectors: torch.Tensor) -> StagerOutput:
         """Stage epochs from their vectors (B, L, 128)."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def night_proba(self, signals: Mapping, present: Mapping | None = None) -> torch.Tensor:

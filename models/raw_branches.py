@@ -127,10 +127,9 @@ class TwoScales(nn.Module):
         bias: bool = False,
     ) -> None:
         super().__init__()
-        more = {"norm": norm, "dropout": dropout, "bias": bias}
-        widths = n_channels, 64, 128
-        self.small = Branch(widths, (50, 8), 6, (8, 4), **more)
-        self.large = Branch(widths, (400, 6), 50, (4, 2), **more)
+        branch = partial(Branch, (n_channels, 64, 128), norm=norm, dropout=dropout, bias=bias)
+        self.small = branch((50, 8), 6, (8, 4))
+        self.large = branch((400, 6), 50, (4, 2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, T) -> (N, F)."""

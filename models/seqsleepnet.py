@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from models import Present, Signals, StagerOutput, register
+from models import Present, Signals, StagerOutput, register, seqsleepnet_variables
 from models.aggregation import Rule, stage_windows
 from models.published import Adapter, StateDict
 from models.recurrent_norm import Recurrent
@@ -75,7 +75,9 @@ class SeqSleepNet(SpectralStager):
     left the softmax out of the mode `epoch`.
     """
 
-    published = Adapter(config=_published_sizes, unreleased=UNRELEASED)
+    published = Adapter(
+        config=_published_sizes, unreleased=UNRELEASED, canonical=seqsleepnet_variables.canonical
+    )
     finetune_parts: ClassVar[dict[str, tuple[str, ...]]] = {
         "all": ("",),
         "sequence": ("epoch_rnn.", "head."),

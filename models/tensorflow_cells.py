@@ -43,6 +43,9 @@ class PeepholeLSTM(nn.Module):
     """One layer: rows input, candidate, forget, output gate; columns inputs, then state."""
 
     forget_bias = 1.0  # added at run time, on top of the trained bias
+    w_i_diag: nn.Parameter
+    w_f_diag: nn.Parameter
+    w_o_diag: nn.Parameter
 
     def __init__(self, n_inputs: int, hidden: int) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models import Present, Signals, StagerOutput
-from models.layers import presence, scored_cross_entropy
+from models.layers import batch_of_one, scored_cross_entropy, stack_channels
 from models.published import StateDict
 
 FRAME, HOP = 200, 100  # samples: frames of 2 s, every second
@@ -90,14 +90,16 @@ class LogSpectrum(nn.Module):
 
         Sums are float64: all 180 nights of a fold go in.
         """
-        n_frames, total, squares = 0, 0, 0
+        n_frames = self.mean.new_zeros(self.mean.shape[1], dtype=torch.float64)
+        total = torch.zeros_like(self.mean, dtype=torch.float64)
+        squares = torch.zeros_like(total)
         for x, there in batches:
             spectra = self.decibel(x).double()  # (B, L, C, F, bins)
             spectra = spectra.masked_fill(~there[..., None, None], 0)
-            n_frames = n_frames + there.sum(dim=(0, 1)) * spectra.shape[3]  # (C,)
-            total = total + spectra.sum(dim=(0, 1, 3)).mT  # (bins, C)
-            squares = squares + spectra.square().sum(dim=(0, 1, 3)).mT
-        if not isinstance(n_frames, torch.Tensor) or not n_frames.all():
+            n_frames += there.sum(dim=(0, 1)) * spectra.shape[3]  # (C,)
+            total += spectra.sum(dim=(0, 1, 3)).mT  # (bins, C)
+            squares += spectra.square().sum(dim=(0, 1, 3)).mT
+        if not n_frames.all():
             raise ValueError("a channel was recorded in no training epoch: leave it out")
         mean = total / n_frames
         self.mean.copy_(mean)
@@ -194,7 +196,7 @@ class SpectralStager(nn.Module):
         ValueError
             If none of the channels is given.
         """
-        return self.spectrum(*self._stacked(signals, present))
+        return self.spectrum(*stack_channels(signals, present, self.config.channels))
 
     def encode(self, spectra: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Encode each epoch: (B, L, frames, bins, C) -> vectors (B, L, 128), weights (B, L, F)."""
@@ -224,7 +226,8 @@ class SpectralStager(nn.Module):
         ValueError
             If a channel was recorded in none of the batches.
         """
-        self.spectrum.learn(self._stacked(*batch) for batch in batches)
+        channels = self.config.channels
+        self.spectrum.learn(stack_channels(*batch, channels) for batch in batches)
 
     def loss(
         self, output: StagerOutput, stages: torch.Tensor, weight: torch.Tensor | None = None
@@ -253,24 +256,9 @@ class SpectralStager(nn.Module):
 
     def _night_vectors(self, signals: Mapping, present: Mapping | None) -> torch.Tensor:
         """Encode each epoch (E, T) of a night once, in pieces: (E, 128)."""
-        device = self.attention.context.device
         known = {k: v for k, v in signals.items() if k in self.config.channels}
-        batch = {k: torch.as_tensor(v).to(device, torch.float32)[None] for k, v in known.items()}
-        there = {k: torch.as_tensor(v).to(device)[None] for k, v in (present or {}).items()}
-        spectra = self.spectra(batch, there)[0]
+        spectra = self.spectra(*batch_of_one(known, present, self.attention.context.device))[0]
         return torch.cat([self.encode(part[None])[0][0] for part in spectra.split(CHUNK)])
-
-    def _stacked(self, signals: Signals, present: Present) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return all channels (B, L, C, T), zeros for those not given, and what is there."""
-        given = [signals[name] for name in self.config.channels if name in signals]
-        if not given:
-            wanted = ", ".join(self.config.channels)
-            raise ValueError(f"none of {wanted} among the signals: {', '.join(signals) or 'none'}")
-        nothing = torch.zeros_like(given[0])
-        every = {name: signals.get(name, nothing) for name in self.config.channels}
-        there = presence(every, present, list(every))  # (B, L, C)
-        there &= torch.tensor([name in signals for name in every], device=there.device)
-        return torch.stack(list(every.values()), dim=2), there
 
 
 def spectral_sizes(state_dict: StateDict) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models import Present, Signals, StagerOutput, register
-from models.layers import presence
+from models.layers import batch_of_one, presence
 from models.published import Adapter, StateDict
 
 CHUNK = 64  # epochs encoded at once in inference: activations stay in the processor's cache
@@ -179,6 +179,7 @@ class OneChannelStager(nn.Module):
         parts = [x] if torch.is_grad_enabled() else x.split(CHUNK)
         return torch.cat([self.encoder(part) for part in parts]).unflatten(0, there.shape[:2])
 
+    @torch.inference_mode()
     def night_proba(self, signals: Mapping, present: Mapping | None = None) -> torch.Tensor:
         """Stage a whole night.
 
@@ -194,10 +195,8 @@ class OneChannelStager(nn.Module):
         float32 tensor (E, 5)
             Hypnodensity in the order W N1 N2 N3 R.
         """
-        device = next(self.parameters()).device
-        night = {k: torch.as_tensor(v).to(device, torch.float32)[None] for k, v in signals.items()}
-        there = {k: torch.as_tensor(v).to(device)[None] for k, v in (present or {}).items()}
-        return self(night, there).logits[0].softmax(dim=-1)
+        night = batch_of_one(signals, present, next(self.parameters()).device)
+        return self(*night).logits[0].softmax(dim=-1)
 
 
 @register("tinysleepnet-cnn")

@@ -72,6 +72,7 @@ class TinySleepNet(OneChannelStager):
         branch = Branch(widths, (50, 8), 6, (8, 4), norm=norm, dropout=config.dropout)
         drop = nn.Dropout(config.dropout)
         super().__init__(config, nn.Sequential(branch, nn.Flatten(), drop))
+        self.kernels = branch.kernels
         self.config: Config = config
         self.rnn = PeepholeLSTM(config.n_features, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
@@ -102,5 +103,5 @@ class TinySleepNet(OneChannelStager):
         flat, target = output.logits.flatten(0, 1), stages.flatten()
         summed = F.cross_entropy(flat, target, weight, ignore_index=-1, reduction="sum")
         n_scored = (target >= 0).sum().clamp(min=1)  # the mean is over epochs, not over weights
-        squares = torch.stack([kernel.square().sum() for kernel in self.encoder[0].kernels])
+        squares = torch.stack([kernel.square().sum() for kernel in self.kernels])
         return summed / n_scored + 0.5 * self.config.kernel_l2 * squares.sum()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models
-from models.recurrent_norm import Recurrent, StepNorm
+from models.recurrent_norm import StepNorm
 from models.seqsleepnet import SeqSleepNet
 from models.time_frequency import LogSpectrum
 
@@ -70,7 +70,8 @@ def test_steps_beyond_the_last_use_its_statistics() -> None:
     norm = StepNorm(3, 2)
     norm.running_mean.copy_(torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]))
     scale, shift = norm.affine(8)
-    assert torch.equal(shift[7], shift[2]) and torch.equal(scale[7], scale[2])
+    assert torch.equal(shift[7], shift[2])
+    assert torch.equal(scale[7], scale[2])
     assert not torch.equal(shift[2], shift[1])
 
 
