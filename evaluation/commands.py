@@ -56,7 +56,8 @@ def evaluate_stagers(stagers: Stagers, out: Path, *, n_folds: int = 5, seed: int
     write_rows(out / "nights.csv", [row for one in judged.values() for row in night_rows(one)])
     shown = tables.stager_tables(facts)
     parts: list[Table | Picture] = [*shown, *_stager_pictures(judged, facts)]
-    write_summary(out, "Evaluation of stagers", parts, warnings, _again("staging"))
+    title, stamp = "Evaluation of stagers", _stamp(stagers)
+    write_summary(out, title, parts, warnings, _again("staging"), stamp)
     return screen(shown, warnings) + _where(out)
 
 
@@ -85,7 +86,8 @@ def evaluate_pair(stagers: Stagers, out: Path, *, seed: int = 0) -> str:
     figure = gain_figure(kappas[0], kappas[1], (first, second))
     picture = Picture("pair", figure, f"Kappa of each night: {second} against {first}.")
     title = f"{second} against {first}"
-    write_summary(out, title, [table, picture], warnings, _again("compare"))
+    parts = [table, picture]
+    write_summary(out, title, parts, warnings, _again("compare"), _stamp(stagers))
     counted = f"{content['n_nights']} nights of {content['n_persons']} persons\n"
     return screen([table], warnings) + counted + _where(out)
 
@@ -202,6 +204,11 @@ def _simulated(stagers: Stagers) -> list[str]:
     if not n:
         return []
     return [f"{n} of {len(nights)} nights are simulated: no person slept them."]
+
+
+def _stamp(stagers: Stagers) -> str:
+    """Return what stands on every figure."""
+    return "simulated nights" if _simulated(stagers) else ""
 
 
 def _other_nights(judged: Mapping[str, Judged]) -> list[str]:

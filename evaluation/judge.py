@@ -265,6 +265,7 @@ def night_rows(judged: Judged) -> list[dict[str, Any]]:
     ):
         row = {"stager": judged.name, "dataset": night.dataset, "night": night.night}
         row |= {"person": night.person, "channels": night.channels}
+        row["simulated"] = night.simulated
         row |= {name: metrics[name] for name in ("n_epochs", *SCORES)}
         row |= {f"f1_{stage}": value for stage, value in metrics["per_stage_f1"].items()}
         for name, found in judged.statistics.items():
