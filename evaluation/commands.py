@@ -86,7 +86,7 @@ def evaluate_pair(stagers: Stagers, out: Path, *, seed: int = 0) -> str:
     figure = gain_figure(kappas[0], kappas[1], (first, second))
     picture = Picture("pair", figure, f"Kappa of each night: {second} against {first}.")
     title = f"{second} against {first}"
-    parts = [table, picture]
+    parts: list[Table | Picture] = [table, picture]
     write_summary(out, title, parts, warnings, _again("compare"), _stamp(stagers))
     counted = f"{content['n_nights']} nights of {content['n_persons']} persons\n"
     return screen([table], warnings) + counted + _where(out)

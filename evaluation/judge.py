@@ -263,7 +263,11 @@ def night_rows(judged: Judged) -> list[dict[str, Any]]:
     for at, (night, metrics) in enumerate(
         zip(judged.nights, judged.comparison.per_night, strict=True)
     ):
-        row = {"stager": judged.name, "dataset": night.dataset, "night": night.night}
+        row: dict[str, Any] = {
+            "stager": judged.name,
+            "dataset": night.dataset,
+            "night": night.night,
+        }
         row |= {"person": night.person, "channels": night.channels}
         row["simulated"] = night.simulated
         row |= {name: metrics[name] for name in ("n_epochs", *SCORES)}
