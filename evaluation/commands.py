@@ -11,7 +11,7 @@ from typing import Any
 
 from evaluation import tables
 from evaluation.ceiling import Transitions, leave_one_out, scorer_ceiling, transitions
-from evaluation.judge import Judged, facts_of, judge, night_rows
+from evaluation.judge import Judged, facts_of, judge, most_channels, night_rows
 from evaluation.metrics import metrics_stack
 from evaluation.outputs import NightOutput
 from evaluation.paired import compare_pair
@@ -69,8 +69,9 @@ def evaluate_pair(stagers: Stagers, out: Path, *, seed: int = 0) -> str:
     NightsDifferError
         If their nights or labels differ, naming the nights.
     """
-    (first, one), (second, two) = stagers.items()
-    gains, before, after = compare_pair(_most_channels(one), _most_channels(two), seed=seed)
+    first, second = stagers
+    one, two = (most_channels(nights) for nights in stagers.values())
+    gains, before, after = compare_pair(one, two, seed=seed)
     warnings = _simulated(stagers)
     content = {
         "notes": warnings,
@@ -190,20 +191,14 @@ def _ceilings(nights: Sequence[ScoredNight]) -> dict[str, Transitions]:
     return found
 
 
-def _most_channels(nights: Sequence[NightOutput]) -> list[NightOutput]:
-    """Return the nights staged from the most channels, each once."""
-    subsets = {night.channels for night in nights}
-    most = max(subsets, key=lambda channels: (len(channels.split()), channels))
-    return [night for night in nights if night.channels == most]
-
-
 def _simulated(stagers: Stagers) -> list[str]:
     """Return a warning if nights are simulated."""
-    nights = {night.key[:2]: night.simulated for of in stagers.values() for night in of}
-    n = sum(nights.values())
-    if not n:
+    nights = {night.key[:2] for of in stagers.values() for night in of}
+    # one source that tells is enough: others may not know
+    told = {night.key[:2] for of in stagers.values() for night in of if night.simulated}
+    if not told:
         return []
-    return [f"{n} of {len(nights)} nights are simulated: no person slept them."]
+    return [f"{len(told)} of {len(nights)} nights are simulated: no person slept them."]
 
 
 def _stamp(stagers: Stagers) -> str:

@@ -317,17 +317,26 @@ def study_table(study: Mapping[str, Mapping[str, Any]]) -> Table:
                     f"{stager}, soft {score}",
                     _spread("accuracy", of["experts"]),
                     _spread("accuracy", of["stager_against_all"]),
+                    _spread("accuracy", of["hypnodensity_against_all"]),
                     ", ".join(percent(mean) for mean, _ in of["stager_against_each"]),
                     ", ".join(percent(mean) for mean, _ in of["stager_against_others"]),
                     f"{of['p']:.2g}",
                 ]
             )
-    head = ("%", "experts", "against all", "against each", "against all but one", "p")
+    head = (
+        "%",
+        "experts",
+        "against all",
+        "hypnodensity",
+        "against each",
+        "against all but one",
+        "p",
+    )
     return Table(
         "Soft labels: stagers among the experts",
         head,
         rows,
-        "Experts against the others. p of a paired t test over nights: experts and stager against "
+        "Experts against the others; 'hypnodensity': the same with the stager's probabilities. p of a paired t test over nights: experts and stager against "
         "the same consensuses of all but one.",
     )
 

@@ -192,6 +192,18 @@ def test_soft_figures_worked_out_by_hand() -> None:
     assert found["experts"][0] == pytest.approx(2 / 3)
 
 
+def test_a_hypnodensity_counts_by_the_mass_on_the_majority() -> None:
+    scorings = np.array([[0, 2], [0, 2], [0, 3]], dtype=np.int8)
+    proba = np.array([[0.7, 0.3, 0, 0, 0], [0, 0, 0.4, 0.6, 0]])
+    night = ScoredNight("A", "n", scorings)
+    (joined,) = with_stager(
+        [night], "net", [NightOutput("n", "p", scorings[0], proba, dataset="A")]
+    )
+    found = soft_study([joined], "net")["accuracy"]
+    assert found["hypnodensity_against_all"][0] == pytest.approx((0.7 + 0.4) / 2)
+    assert found["stager_against_all"][0] == 0.5
+
+
 def test_an_expert_who_poses_as_a_stager_has_the_experts_figures(rng: np.random.Generator) -> None:
     nights = [
         ScoredNight(n.dataset, n.night, n.scorings, {"x": n.scorings[0]}) for n in scored(rng)

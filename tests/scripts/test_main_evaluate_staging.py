@@ -69,6 +69,17 @@ def test_a_stager_is_judged_from_its_file(tmp_path: Path, rng: np.random.Generat
     assert (tmp_path / "b" / "results.json").read_text() == (out / "results.json").read_text()
 
 
+def test_one_source_that_knows_of_simulation_is_enough(
+    tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = write_outputs(tmp_path / "ours.npz", nights(rng))
+    unaware = [replace(night, simulated=False) for night in nights(rng)]
+    theirs = write_outputs(tmp_path / "theirs.npz", unaware)
+    words = ["--out", str(tmp_path / "out"), "--dry-run"]
+    assert main_evaluate.main(["compare", str(ours), str(theirs), *words]) == 0
+    assert capsys.readouterr().out.startswith("NOTE: 2 of 2 nights are simulated")
+
+
 def test_two_stagers_are_compared_and_other_nights_refused(
     tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
 ) -> None:
