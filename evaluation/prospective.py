@@ -46,8 +46,8 @@ def soft_study(nights: Sequence[ScoredNight], stager: str) -> dict[str, Any]:
         `experts_against_others` (one an expert) and `experts` (all of them together),
         `stager_against_all`, `stager_against_each`, `stager_against_others` (the consensus an
         expert is put to, one for each left out), and `hypnodensity_against_all`, NaN of a stager
-        that gives labels alone (elsewhere the stage counts as a whole). `p` is of a paired t test over the nights: the
-        mean of the experts, and of the stager, against the same consensuses.
+        that gives labels alone (elsewhere the stage counts as a whole). `p` is of a paired t test
+        over the nights: the mean of the experts, and of the stager, against the same consensuses.
     """
     n_scorers = len(nights[0].scorings)
     experts, each, others = (np.full((len(nights), n_scorers, 2), np.nan) for _ in range(3))

@@ -336,8 +336,9 @@ def study_table(study: Mapping[str, Mapping[str, Any]]) -> Table:
         "Soft labels: stagers among the experts",
         head,
         rows,
-        "Experts against the others; 'hypnodensity': the same with the stager's probabilities. p of a paired t test over nights: experts and stager against "
-        "the same consensuses of all but one.",
+        "Experts against the others; 'hypnodensity': the same with the stager's probabilities. p "
+        "of a paired t test over nights: experts and stager against the same consensuses of all "
+        "but one.",
     )
 
 

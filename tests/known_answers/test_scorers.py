@@ -81,8 +81,8 @@ def judged_anew(own: np.ndarray, voters: list[np.ndarray], n_best: int | None) -
 @pytest.mark.parametrize(
     ("n_voters", "every"),
     [
-        pytest.param(None, 9, id="some nights, all five"),
-        pytest.param(4, 9, id="some nights, best four"),
+        pytest.param(None, 13, id="some nights, all five"),
+        pytest.param(4, 13, id="some nights, best four"),
         pytest.param(None, 1, id="fifty nights, all five", marks=pytest.mark.slow),
     ],
 )
