@@ -383,5 +383,7 @@ def _with_interval(
 
 
 def _spread(score: str, found: Sequence[float]) -> str:
-    """Return mean ± standard deviation."""
+    """Return mean ± standard deviation, a dash when there is no mean."""
+    if found[0] != found[0]:
+        return fixed(found[0])
     return f"{_shown(score, found[0])} ± {_shown(score, found[1])}"
