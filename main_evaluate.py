@@ -36,8 +36,8 @@ def compare(cfg: Compare) -> int:
 
     paths = (cfg.first, cfg.second)
     stagers = read_stagers(paths, cfg.scorings, person_letters=cfg.person_letters, corrected=True)
-    if cfg.dry_run:
-        stagers = {name: nights[:2] for name, nights in stagers.items()}
+    if cfg.dry_run:  # the same two nights of both
+        stagers = {n: sorted(of, key=lambda night: night.key[:2])[:2] for n, of in stagers.items()}
     return _done(cfg, evaluate_pair(stagers, cfg.out, seed=cfg.seed))
 
 
