@@ -18,7 +18,7 @@ from engine.checkpoint import load_weights
 from engine.log import RunFolder
 from engine.recipes import finetune_recipe
 from engine.spectra import own_statistics
-from engine.staging_fit import begin, changed, chosen, fit, logger, test
+from engine.staging_fit import begin, changed, chosen, fit, logger, stage_nights
 from engine.staging_nights import StoredNight, drawn_folds, parts_of, stored_split
 from engine.staging_results import SIMULATED, judged
 from engine.staging_settings import Tuning
@@ -97,7 +97,7 @@ def _tune_fold(
     begun = (out / "last.pt").exists()
     folder = RunFolder(out, resume=cfg.resume and begun, writers=cfg.writers)
     if distributed.is_first() and not (out / "before.npz").exists():
-        write_outputs(out / "before.npz", test(model.to(device), parts["test"], cfg))
+        write_outputs(out / "before.npz", stage_nights(model.to(device), parts["test"], cfg))
     model = own_statistics(model).to(device)
     recipe = changed(finetune_recipe(card["model"]), cfg)
     about: dict[str, Any] = {"trained_by": "main_finetune.py", "init": cfg.init, "mode": cfg.mode}
@@ -106,7 +106,7 @@ def _tune_fold(
     fit(model, recipe, cfg, parts, folder, split=split, fold=number, about=about, frozen=frozen)
     if distributed.is_first():
         best, _ = load_weights(folder.best)
-        write_outputs(out / "after.npz", test(best.to(device), parts["test"], cfg))
+        write_outputs(out / "after.npz", stage_nights(best.to(device), parts["test"], cfg))
 
 
 def freeze(model: Any, mode: str) -> tuple[str, ...]:

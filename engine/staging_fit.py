@@ -12,6 +12,7 @@ import torch
 
 import models
 from engine import distributed
+from engine.batch_size import find_batch_size
 from engine.log import RunFolder
 from engine.recipes import Recipe
 from engine.spectra import fit_statistics, own_statistics
@@ -23,7 +24,7 @@ from engine.window_source import WindowSource
 from evaluation.outputs import NightOutput
 from nights.augment import Augment
 from nights.splits import Split, write_split
-from nights.windows import NightWindows, crop_channels, drop_channels
+from nights.windows import NightWindows, Windows, crop_channels, drop_channels
 
 DRAWS = {"none": None, "crop": crop_channels, "drop": drop_channels}
 DRY_NIGHTS = {"train": 2, "val": 1, "test": 1}  # of a dry run, the shortest of each part
@@ -107,10 +108,45 @@ def fit(
         parts = shortest(parts)
     if distributed.is_first():
         write_split(folder.path, split)
-    length, channels = model.window or recipe.window, reads(model, cfg)
-    windows = open_windows(
+    train_nights, channels = parts["train"], reads(model, cfg)
+    length = model.window or recipe.window
+    task = StagingTask(
+        class_weights=loss_weights(recipe, train_nights, model.config.n_classes),
+        frozen=frozen,
+        trim_epochs=cfg.trim_epochs,
+        headline=recipe.headline,
+    )
+    if cfg.find_batch:
+        full = sorted(train_nights, key=lambda night: -len(channels.keys() & night.samples))
+        recipe = fitting(recipe, model, task, open_windows(channels, full, length), cfg.memory_mb)
+    windows = _training_windows(recipe, cfg, channels, train_nights, length)
+    source = WindowSource(
+        windows,
+        recipe.batch_size,
+        n_batches=2 * distributed.size() if cfg.dry_run else 0,
+        balance=cfg.balance,
+        by_stage=getattr(model, "balanced", False),
+        workers=cfg.workers,
+    )
+    if not folder.last.exists():  # a resumed run has them among its weights
+        every = {"keep_tail": True, "keep_unscored": True, "trim_epochs": cfg.trim_epochs}
+        fit_statistics(model, open_windows(channels, train_nights, 20, **every))
+    held_out = _held_out(model, recipe, cfg, parts["val"])
+    card = {**card_of(parts, split, split.folds[fold], windows.channels), **about}
+    train(model, task, source, held_out, recipe.plan, folder, seed=cfg.seed, card=card)
+
+
+def _training_windows(
+    recipe: Recipe,
+    cfg: Settings,
+    channels: Iterable[str],
+    nights: Sequence[StoredNight],
+    length: int,
+) -> NightWindows:
+    """Return windows that are cut, cropped and changed anew in every pass."""
+    return open_windows(
         channels,
-        parts["train"],
+        nights,
         length,
         stride=recipe.stride or length,
         seed=cfg.seed,
@@ -118,34 +154,34 @@ def fit(
         channel_draw=DRAWS[recipe.channel_draw],
         augment=Augment(recipe.shift_s, recipe.gain, recipe.swap),
     )
-    n_batches = 2 * distributed.size() if cfg.dry_run else 0
-    source = WindowSource(
-        windows,
-        recipe.batch_size,
-        n_batches=n_batches,
-        balance=cfg.balance,
-        by_stage=getattr(model, "balanced", False),
-        workers=cfg.workers,
-    )
-    by_window = recipe.validate == "windows" and model.window is not None
-    held_out = open_windows(
-        channels,
-        parts["val"],
-        model.window if by_window else None,
-        keep_tail=True,
-        trim_epochs=cfg.trim_epochs if by_window else None,
-    )
-    task = StagingTask(
-        class_weights=loss_weights(recipe, parts["train"], model.config.n_classes),
-        frozen=frozen,
-        trim_epochs=cfg.trim_epochs,
-        headline=recipe.headline,
-    )
-    if not folder.last.exists():  # a resumed run has them among its weights
-        every = {"keep_tail": True, "keep_unscored": True}
-        fit_statistics(model, open_windows(channels, parts["train"], 20, **every))
-    card = {**card_of(parts, split, split.folds[fold], windows.channels), **about}
-    train(model, task, source, held_out, recipe.plan, folder, seed=cfg.seed, card=card)
+
+
+def _held_out(
+    model: Any, recipe: Recipe, cfg: Settings, nights: Sequence[StoredNight]
+) -> NightWindows:
+    """Return the validation nights as windows side by side, or whole."""
+    if recipe.validate == "nights" or model.window is None:
+        return open_windows(reads(model, cfg), nights, None)
+    options = {"keep_tail": True, "trim_epochs": cfg.trim_epochs}
+    return open_windows(reads(model, cfg), nights, model.window, **options)
+
+
+def fitting(
+    recipe: Recipe, model: Any, task: StagingTask, windows: NightWindows, limit_mb: float
+) -> Recipe:
+    """Return the recipe with the largest batch that fits, and as many of them as make its batch.
+
+    `windows` begin with those of the most channels; the batch is tried on them without any draw.
+    """
+
+    def batch_of(size: int) -> Windows:
+        return windows.__getitems__([place % len(windows) for place in range(size)])
+
+    target = recipe.batch_size * recipe.plan.accumulate * distributed.size()
+    found = find_batch_size(model, task, batch_of, recipe.plan, target=target, limit_mb=limit_mb)
+    logger.info("--batch-size %d --accumulate %d fits", found.batch_size, found.accumulate)
+    plan = replace(recipe.plan, accumulate=found.accumulate)
+    return replace(recipe, batch_size=found.batch_size, plan=plan)
 
 
 def open_windows(
@@ -166,7 +202,7 @@ def loss_weights(recipe: Recipe, nights: Sequence[StoredNight], n_classes: int) 
     return cast("tuple[float, ...]", recipe.class_weights)
 
 
-def test(model: Any, nights: Sequence[StoredNight], cfg: Settings) -> list[NightOutput]:
+def stage_nights(model: Any, nights: Sequence[StoredNight], cfg: Settings) -> list[NightOutput]:
     """Stage nights as in use, every stride-1 window of them."""
     if cfg.dry_run:
         nights = shortest({"test": list(nights)})["test"]

@@ -14,7 +14,7 @@ from engine import distributed, weights
 from engine.checkpoint import load_weights
 from engine.log import RunFolder
 from engine.recipes import recipe_for
-from engine.staging_fit import begin, build, changed, chosen, fit, logger, test
+from engine.staging_fit import begin, build, changed, chosen, fit, logger, stage_nights
 from engine.staging_nights import StoredNight, drawn, parts_of, stored_split
 from engine.staging_results import judged
 from engine.staging_settings import Training
@@ -86,7 +86,7 @@ def _train_fold(
     fit(model, recipe, cfg, parts, folder, split=split, fold=number, about=about)
     if distributed.is_first() and parts["test"]:
         best, _ = load_weights(folder.best)
-        write_outputs(out / "test.npz", test(best.to(device), parts["test"], cfg))
+        write_outputs(out / "test.npz", stage_nights(best.to(device), parts["test"], cfg))
 
 
 def _built(cfg: Training) -> Any:

@@ -26,6 +26,8 @@ class Settings:
     patience: int | None = None  # validations without a better figure before stopping; 0 = never
     batch_size: int | None = None  # windows per batch
     accumulate: int | None = None  # batches per step
+    find_batch: bool = False  # the largest batch that fits; as many of them as make the one wanted
+    memory_mb: float = 0.0  # with --find-batch: limit, needed on a CPU; 0 = all of a GPU
     lr: float | None = None  # highest learning rate
     min_lr: float | None = None  # learning rate at the end
     warmup: float | None = None  # share of the steps in which the rate rises

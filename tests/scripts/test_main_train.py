@@ -81,6 +81,14 @@ def test_a_folder_that_holds_a_run_is_refused(store: Path, trained: Path) -> Non
         train(store, trained)
 
 
+def test_the_largest_batch_that_fits_is_found(
+    store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="nightstack"):
+        train(store, tmp_path / "run", "--find-batch", "--memory-mb", "100000")
+    assert "--batch-size 2 --accumulate 1 fits" in caplog.text
+
+
 def test_a_written_config_reruns_the_experiment(trained: Path, tmp_path: Path) -> None:
     words = ["--config", str(trained / "config.json"), "--out", str(tmp_path / "again")]
     assert main_train.main(parse(Training, words)) == 0
