@@ -129,8 +129,7 @@ def fit(
         workers=cfg.workers,
     )
     if not folder.last.exists():  # a resumed run has them among its weights
-        every = {"keep_tail": True, "keep_unscored": True, "trim_epochs": cfg.trim_epochs}
-        fit_statistics(model, open_windows(channels, train_nights, 20, **every))
+        fit_statistics(model, _every_epoch(cfg, channels, train_nights))
     held_out = _held_out(model, recipe, cfg, parts["val"])
     card = {**card_of(parts, split, split.folds[fold], windows.channels), **about}
     train(model, task, source, held_out, recipe.plan, folder, seed=cfg.seed, card=card)
@@ -156,6 +155,14 @@ def _training_windows(
     )
 
 
+def _every_epoch(
+    cfg: Settings, channels: Iterable[str], nights: Sequence[StoredNight]
+) -> NightWindows:
+    """Return windows in which every epoch of the training nights stands once."""
+    options = {"keep_tail": True, "keep_unscored": True, "trim_epochs": cfg.trim_epochs}
+    return open_windows(channels, nights, 20, **options)
+
+
 def _held_out(
     model: Any, recipe: Recipe, cfg: Settings, nights: Sequence[StoredNight]
 ) -> NightWindows:
@@ -175,6 +182,7 @@ def fitting(
     """
 
     def batch_of(size: int) -> Windows:
+        """Return the first windows, from the beginning again where there are too few."""
         return windows.__getitems__([place % len(windows) for place in range(size)])
 
     target = recipe.batch_size * recipe.plan.accumulate * distributed.size()
