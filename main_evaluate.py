@@ -1,5 +1,8 @@
-"""Judge what others can rerun: corrections on anyone's stager, language models on anyone's nights.
+"""Judge what others can rerun: stagers, scorers, corrections, language models on anyone's nights.
 
+python main_evaluate.py staging --predictions stager.npz
+python main_evaluate.py compare ours.npz theirs.npz
+python main_evaluate.py scorers several_scorers.npz
 python main_evaluate.py correction --outputs stager.npz
 python main_evaluate.py language --weights sleepgpt-night-open --hypnograms scorings
 """
@@ -8,141 +11,85 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from command_line import dump, run_command
+from evaluation.settings import Compare, Correction, Language, Scorers, Staging
 
-Way = Literal["none", "greedy", "beam", "viterbi", "posterior", "generic", "fitted"]
+
+def staging(cfg: Staging) -> int:
+    """Judge each stager on its scored nights."""
+    from evaluation.commands import evaluate_stagers
+    from staging.scored import read_stagers
+
+    stagers = read_stagers(cfg.predictions, cfg.scorings, person_letters=cfg.person_letters)
+    if cfg.dry_run:
+        stagers = {name: nights[:2] for name, nights in stagers.items()}
+    told = evaluate_stagers(stagers, cfg.out, n_folds=cfg.n_folds, seed=cfg.seed)
+    return _done(cfg, told)
 
 
-@dataclass(frozen=True)
-class Correction:
-    """Judge every way of correction on a stager's output of scored nights.
+def compare(cfg: Compare) -> int:
+    """Compare two stagers on the same nights."""
+    from evaluation.commands import evaluate_pair
+    from staging.scored import read_stagers
 
-    Persons are never on both sides: weights and noise are learned fold by fold on other people.
+    paths = (cfg.first, cfg.second)
+    stagers = read_stagers(paths, cfg.scorings, person_letters=cfg.person_letters, corrected=True)
+    if cfg.dry_run:  # the same two nights of both
+        stagers = {n: sorted(of, key=lambda night: night.key[:2])[:2] for n, of in stagers.items()}
+    return _done(cfg, evaluate_pair(stagers, cfg.out, seed=cfg.seed))
 
-    Examples:
-      python main_evaluate.py correction --outputs stager.npz
-      python main_evaluate.py correction --outputs psg.npz headband.npz --ways generic fitted
-    """
 
-    # NPZ: proba (n, 5) or stages (n,); labels, night, person (n,); several = fused
-    outputs: tuple[Path, ...] = ()
-    out: Path = Path("runs/evaluate_correction")  # gets results.json and the fits
-    ways: tuple[Way, ...] = ("none", "greedy", "viterbi", "generic", "fitted")
-    language_model: str = "sleepgpt-open"  # of greedy and beam
-    transitions: str = "markov-open"  # of viterbi, posterior, and joined to the fitted denoiser
-    denoiser: str = "denoiser-open"  # generic denoiser, by name or file
-    n_folds: int = 5  # by person
-    n_members: int = 3  # fits per fold, each with other persons to stop by
-    n_passes: int = 3  # of 30 batches, per fit
-    threads: int = 1
-    seed: int = 0
-    device: Literal["auto", "cpu"] = "auto"  # these models are too small to gain from a GPU
-    dry_run: bool = False  # four nights, two folds, one pass
+def scorers(cfg: Scorers) -> int:
+    """Judge scorers and stagers alike."""
+    from evaluation.commands import evaluate_scorers
+    from evaluation.outputs import read_outputs
+    from evaluation.scorers import first_of_each, read_scored, with_stager
 
-    def __post_init__(self) -> None:
-        if not self.outputs:
-            raise ValueError("--outputs FILE.npz is wanted: what a stager said of scored nights")
+    nights = read_scored(cfg.scorings)
+    nights = first_of_each(nights, 2) if cfg.dry_run else nights
+    for path in cfg.predictions:
+        nights = with_stager(nights, path.stem, read_outputs(path))
+    return _done(cfg, evaluate_scorers(nights, cfg.out, n_voters=cfg.voters or None, seed=cfg.seed))
 
 
 def correction(cfg: Correction) -> int:
-    """Read the outputs, try each way, print the table, write results.json."""
-    import json
-
+    """Try each way of correction."""
     import torch
 
-    from nights.atomic import write_text
-    from staging import outputs, trial
-    from staging.prior import StagePrior
-    from staging.ways import load_apart, ways
+    from staging.trial import evaluate_correction
 
     torch.set_num_threads(cfg.threads)
-    nights = outputs.together([outputs.read_outputs(path) for path in cfg.outputs])
-    nights = nights[:4] if cfg.dry_run else nights
-    cfg.out.mkdir(parents=True, exist_ok=True)
-    dump(cfg, cfg.out / "config.json")
-    tried = ways(
-        cfg.ways,
-        language_model=StagePrior(load_apart(cfg.language_model, nights)),
-        transitions=StagePrior(load_apart(cfg.transitions, nights)),
-        denoiser=load_apart(cfg.denoiser, nights),
-        n_members=cfg.n_members,
-        n_passes=1 if cfg.dry_run else cfg.n_passes,
-        seed=cfg.seed,
-    )
-    n_folds = 2 if cfg.dry_run else cfg.n_folds
-    results = {
-        name: trial.run(way, nights, cfg.out / name, n_folds=n_folds) for name, way in tried.items()
-    }
-    rows = trial.judge(nights, results, seed=cfg.seed)
-    write_text(cfg.out / "results.json", json.dumps(rows, indent=2) + "\n")
-    sys.stdout.write(trial.table(rows))
-    return 0
-
-
-@dataclass(frozen=True)
-class Language:
-    """Judge language models of sleep on anyone's scored nights.
-
-    Prints and writes how improbable the next stage is to each, in nats per epoch: smaller is
-    better. Nights that the weights were trained with are found, by name and by content, and left
-    out.
-
-    Examples:
-      python main_evaluate.py language --weights sleepgpt-open --hypnograms my/scorings
-      python main_evaluate.py language --hypnograms annotations.txt --no-trim-wake
-    """
-
-    # scoring files of any kind, folders of them, night stores, annotations.txt
-    hypnograms: tuple[Path, ...] = ()
-    weights: tuple[str, ...] = ("sleepgpt-night-open", "sleepgpt-open")  # by name or file
-    # tables to set beside them, fitted on the training nights of the weights that ship
-    peers: tuple[str, ...] = ("markov-open", "markov5-open", "duration-open")
-    out: Path = Path("runs/evaluate_language")  # gets results.json
-    person_letters: int = 0  # letters of a scoring file's name that name the person; 0 = all
-    stage_map: str = ""  # how files write stages, where they do not tell; nights/stages.py
-    trim_wake: bool = True  # leave out wake further than 30 minutes from sleep
-    stride: int = 6  # epochs by which a window moves; 1 is exact and six times the work
-    threads: int = 1
-    seed: int = 0  # of the draws of persons for the intervals
-    device: Literal["auto", "cpu"] = "auto"  # these models are too small to gain from a GPU
-    dry_run: bool = False  # the first two nights
-
-    def __post_init__(self) -> None:
-        if not self.hypnograms:
-            raise ValueError("--hypnograms PATH is wanted: scored nights to judge on")
+    return _done(cfg, evaluate_correction(**_settings(cfg)))
 
 
 def language(cfg: Language) -> int:
-    """Gather the nights, leave out what was trained on, judge, print, write results.json."""
-    import json
-
+    """Judge language models on nights that none was trained with."""
     import torch
 
-    from engine.language import judge_weights, judged_nights, told
-    from nights.atomic import write_text
+    from engine.language import evaluate_language
 
     torch.set_num_threads(cfg.threads)
-    names = (*cfg.weights, *cfg.peers)
-    nights = judged_nights(
-        cfg.hypnograms,
-        names,
-        person_letters=cfg.person_letters,
-        stage_map=cfg.stage_map or None,
-        trim_wake=cfg.trim_wake,
-    )
-    nights = nights[:2] if cfg.dry_run else nights
-    found = judge_weights(names, nights, stride=cfg.stride, seed=cfg.seed)
+    return _done(cfg, evaluate_language(**_settings(cfg)))
+
+
+def _settings(cfg: Any) -> dict[str, Any]:
+    """Return what decides a result: every field but those of the machine."""
+    return {name: v for name, v in vars(cfg).items() if name not in ("threads", "device")}
+
+
+def _done(cfg: Any, told: str) -> int:
+    """Write config.json, which runs the same again, and print the tables."""
     dump(cfg, cfg.out / "config.json")
-    write_text(cfg.out / "results.json", json.dumps(found, indent=2) + "\n")
-    sys.stdout.write(told(found))
+    sys.stdout.write(told)
     return 0
 
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
+    "staging": (Staging, staging),
+    "compare": (Compare, compare),
+    "scorers": (Scorers, scorers),
     "correction": (Correction, correction),
     "language": (Language, language),
 }

@@ -6,33 +6,17 @@ Each becomes an NPZ file in the form that `main_evaluate.py correction` reads.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nights.atomic import atomic_path
+from evaluation.outputs import NightOutput, write_outputs
 from nights.stages import UNSCORED
 from preprocess.hypnograms import consensus
 
 BOAS_CODES = np.array([0, 1, 2, 3, 4, -1, -1, -1, -1])  # 8: not staged
 HEADS = {"previous": 0, "middle": 1, "next": 2}  # the epoch each head speaks of
-Columns = dict[str, np.ndarray]
-
-
-def write_outputs(path: Path, nights: Iterable[Columns]) -> Path:
-    """Lay nights end to end in one NPZ file; `night` and `person` are names."""
-    columns: dict[str, list[np.ndarray]] = {}
-    for night in nights:
-        n = len(night["labels"])
-        for name, values in night.items():
-            whole = np.full(n, values) if np.ndim(values) == 0 else values
-            columns.setdefault(name, []).append(whole)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        laid: dict[str, Any] = {name: np.concatenate(v) for name, v in columns.items()}
-        np.savez_compressed(file, **laid)
-    return path
 
 
 def sleepedf20(data: Path, folder: Path) -> dict[str, Path]:
@@ -47,19 +31,19 @@ def sleepedf20(data: Path, folder: Path) -> dict[str, Path]:
         bounds = list(zip(file["record"], file["record_start"], file["record_epochs"], strict=True))
     raised = np.exp(logits - logits.max(axis=2, keepdims=True))
     proba = raised / raised.sum(axis=2, keepdims=True)
-    parts: dict[str, list[Columns]] = {n: [] for n in (*HEADS, "summed")}
+    parts: dict[str, list[NightOutput]] = {n: [] for n in (*HEADS, "summed")}
     for record, start, n in bounds:
         piece, place = slice(int(start), int(start) + int(n)), position[start : start + n]
-        about: Columns = {
+        about: dict[str, Any] = {
             "labels": _placed(labels[piece], place, UNSCORED),
-            "night": np.array(f"sleepedf/{record[:6]}"),
-            "person": np.array(f"sleepedf/{record[:5]}"),
+            "night": f"sleepedf/{record[:6]}",
+            "person": f"sleepedf/{record[:5]}",
         }
         heads = {name: _placed(proba[k, piece], place, np.nan) for name, k in HEADS.items()}
         heads["previous"] = _moved(heads["previous"], heads["middle"], -1)
         heads["next"] = _moved(heads["next"], heads["middle"], 1)
         for name, said in (heads | {"summed": np.mean(list(heads.values()), axis=0)}).items():
-            parts[name].append({**about, "proba": said})
+            parts[name].append(NightOutput(**about, proba=said, dataset="sleepedf20"))
     return {n: write_outputs(folder / f"sleepedf20_{n}.npz", nights) for n, nights in parts.items()}
 
 
@@ -68,33 +52,30 @@ def boas(data: Path, folder: Path) -> dict[str, Path]:
     root = data / "real" / "boas"
     with (root / "participants.tsv").open(encoding="utf-8") as table:
         person = {r["participant_id"]: r["pid"] for r in csv.DictReader(table, delimiter="\t")}
-    parts: dict[str, list[Columns]] = {"psg": [], "headband": []}
+    parts: dict[str, list[NightOutput]] = {"psg": [], "headband": []}
     for file in sorted(root.glob("sub-*_psg_events.tsv")):
         name = file.name.split("_")[0]
         labels = _boas_column(file, "stage_hum")
         for which, nights in parts.items():
             said = _boas_column(file.with_name(f"{name}_{which}_events.tsv"), "stage_ai")
-            about = {
-                "night": np.array(f"boas/{file.stem}"),
-                "person": np.array(f"boas/{person[name]}"),
-            }
-            nights.append({"stages": said, "labels": labels, **about})
+            night, owner = f"boas/{file.stem}", f"boas/{person[name]}"
+            nights.append(NightOutput(night, owner, labels, stages=said, dataset="boas"))
     return {n: write_outputs(folder / f"boas_{n}.npz", nights) for n, nights in parts.items()}
 
 
 def dod(data: Path, folder: Path) -> dict[str, Path]:
     """Return the six stagers of the Dreem material, both cohorts, against the consensus of five."""
-    parts: dict[str, list[Columns]] = {}
+    parts: dict[str, list[NightOutput]] = {}
     with np.load(data / "real" / "dod" / "dod.npz", allow_pickle=False) as file:
         for key in sorted(k for k in file.files if k.endswith("/scorers")):
             night = key.removesuffix("/scorers")
             labels = consensus(file[key])
-            name = np.array(f"dod/{night}")  # a night a person
-            about = {"night": name, "person": name, "labels": labels}
-            names = file[f"{night.split('/')[0]}/model_names"]
+            cohort, name = night.split("/")[0], f"dod/{night}"  # a night a person
+            names = file[f"{cohort}/model_names"]
             for stager, said in zip(names.tolist(), file[f"{night}/models"], strict=True):
                 family = stager.split("_")[0]  # "et_Al" in one cohort, "et_al" in the other
-                parts.setdefault(family, []).append({**about, "stages": said})
+                output = NightOutput(name, name, labels, stages=said, dataset=cohort)
+                parts.setdefault(family, []).append(output)
     return {n: write_outputs(folder / f"dod_{n}.npz", nights) for n, nights in parts.items()}
 
 

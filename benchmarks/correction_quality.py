@@ -30,7 +30,7 @@ from nights.atomic import write_text
 from nights.sequences import sequences
 from preprocess.hypnograms import JUDGED_ELSEWHERE, SOURCES, read_hypnograms
 from staging import trial
-from staging.outputs import read_outputs, together
+from staging.outputs import read_judged, together
 from staging.prior import StagePrior
 from staging.ways import load_apart, ways
 
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         done = options.out / f"{name.replace(' ', '_')}.json"
         if not done.exists():
             judged = TRIALS[name]
-            nights = together([read_outputs(files[part]) for part in judged])
+            nights = together([read_judged(files[part]) for part in judged])
             rows = tried(name, nights, options)
             write_text(done, json.dumps(rows, indent=1) + "\n")
         rows = json.loads(done.read_text(encoding="utf-8"))

@@ -36,13 +36,13 @@ def steps(dropout: float, n_steps: int = N_STEPS) -> list[float]:
     import torch
 
     import models
-    from engine.optim import Plan, adamw
+    from engine.optim import Plan, make_optimizer
     from engine.tasks import LanguageTask, StageBlocks
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = models.create("sleepgpt", dropout=dropout).train()
-    optimizer, task, losses = adamw(model, Plan(1)), LanguageTask(LENGTH), []
+    optimizer, task, losses = make_optimizer(model, Plan(1)), LanguageTask(LENGTH), []
     for stages in blocks()[:n_steps]:
         ids = torch.from_numpy(stages)
         loss, parts = task.loss(model, StageBlocks(ids[:, :-1], ids[:, 1:], ()))

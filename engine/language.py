@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from models.sleepgpt import StageLanguageModel, resized
 from models.sleepgpt_night import Config as NightConfig
 from models.sleepgpt_night import NightLanguageModel
 from models.transitions import Duration, DurationConfig, Markov, MarkovConfig
+from nights.atomic import write_text
 from nights.sequences import StageNight, sequences
 from nights.splits import Split
 from preprocess.corpus import gather, in_classes
@@ -216,3 +218,44 @@ def told(found: dict[str, Any]) -> str:
         some = ", ".join(left[:5]) + (" ..." if len(left) > 5 else "")
         lines.append(f"left out {len(left)} that weights were trained with: {some}")
     return "\n".join(lines) + "\n"
+
+
+def evaluate_language(
+    hypnograms: Iterable[Path],
+    weights: Sequence[str],
+    peers: Sequence[str],
+    out: Path,
+    *,
+    person_letters: int = 0,
+    stage_map: str = "",
+    trim_wake: bool = True,
+    stride: int = 6,
+    seed: int = 0,
+    dry_run: bool = False,
+) -> str:
+    """Gather the nights, leave out what was trained on, judge, write results.json, return a table.
+
+    Parameters
+    ----------
+    hypnograms, person_letters, stage_map, trim_wake
+        See `judged_nights`.
+    weights, peers : sequence of str
+        Models and the tables to set beside them, by name or file.
+    out : Path
+        Folder of results.json.
+    stride, seed
+        See `judge_weights`.
+    dry_run : bool
+        The first two nights.
+    """
+    names = (*weights, *peers)
+    nights = judged_nights(
+        hypnograms,
+        names,
+        person_letters=person_letters,
+        stage_map=stage_map or None,
+        trim_wake=trim_wake,
+    )
+    found = judge_weights(names, nights[:2] if dry_run else nights, stride=stride, seed=seed)
+    write_text(out / "results.json", json.dumps(found, indent=2) + "\n")
+    return told(found)

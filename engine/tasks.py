@@ -29,10 +29,20 @@ class Batch(Protocol):
 
 
 class Task(Protocol):
-    """An objective, as the training loop sees it."""
+    """An objective, as the training loop sees it.
 
-    headline: ClassVar[str]  # metric of `evaluate` that chooses the best pass
-    higher_is_better: ClassVar[bool]
+    A task whose batches differ in how much of them is scored also has `weight(batch) -> float`, the
+    number of targets behind the mean that `loss` returns: the gradients of batches that make one
+    step, in one process or several, are then those of one large batch.
+    """
+
+    @property
+    def headline(self) -> str:
+        """Metric of `evaluate` that chooses the best weights."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more of it is better."""
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[torch.Tensor, dict[str, float]]:
         """Return the scalar to minimise and the numbers to log."""

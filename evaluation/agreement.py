@@ -48,11 +48,16 @@ class BlandAltman:
     Parameters
     ----------
     n : int
-        Pairs in which both are defined.
+        Pairs in which both are defined: only these have a difference.
     bias, sd : float
         Mean and standard deviation of the differences.
     low, high : float
         Limits of agreement, bias -+ 1.96 sd.
+    absolute_error : float
+        Mean of the absolute differences.
+    only_first, only_second, neither : int
+        Pairs in which a side is undefined (no REM sleep, so no REM latency). A bias over the other
+        pairs hides these, so they are told beside it.
     """
 
     n: int
@@ -60,6 +65,10 @@ class BlandAltman:
     sd: float
     low: float
     high: float
+    absolute_error: float = np.nan
+    only_first: int = 0
+    only_second: int = 0
+    neither: int = 0
 
 
 def soft_agreement(scorings: np.ndarray, n_classes: int = len(STAGES)) -> np.ndarray:
@@ -154,14 +163,32 @@ def soft_scores(true_proba: np.ndarray, predicted_proba: np.ndarray) -> dict[str
 
 
 def bland_altman(first: np.ndarray, second: np.ndarray) -> BlandAltman:
-    """Return bias and limits of agreement of `second` against `first`, arrays (N,) [3]_."""
-    difference = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
-    difference = difference[np.isfinite(difference)]
+    """Return bias and limits of agreement of `second` against `first`, arrays (N,) [3]_.
+
+    NaN is undefined: such pairs are counted, never compared. Nights of one person are taken as
+    they come; the limits are those of nights.
+    """
+    first, second = (np.asarray(side, dtype=float) for side in (first, second))
+    known = np.isfinite(first), np.isfinite(second)
+    undefined = {
+        "only_first": int((known[0] & ~known[1]).sum()),
+        "only_second": int((known[1] & ~known[0]).sum()),
+        "neither": int((~known[0] & ~known[1]).sum()),
+    }
+    difference = (second - first)[known[0] & known[1]]
     if not difference.size:
-        return BlandAltman(0, np.nan, np.nan, np.nan, np.nan)
+        return BlandAltman(0, np.nan, np.nan, np.nan, np.nan, **undefined)
     bias = float(difference.mean())
     sd = float(difference.std(ddof=1)) if difference.size > 1 else np.nan
-    return BlandAltman(difference.size, bias, sd, bias - 1.96 * sd, bias + 1.96 * sd)
+    limits = (bias - 1.96 * sd, bias + 1.96 * sd)
+    error = float(np.abs(difference).mean())
+    return BlandAltman(difference.size, bias, sd, *limits, error, **undefined)
+
+
+def statistics_of(hypnograms: Sequence[Hypnogram]) -> dict[str, np.ndarray]:
+    """Return every sleep statistic of many nights of the same classes: {name: float64 (N,)}."""
+    rows = [sleep_statistics(hypnogram) for hypnogram in hypnograms]
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
 
 def statistics_agreement(
@@ -170,12 +197,8 @@ def statistics_agreement(
     """Return Bland-Altman figures of every sleep statistic, predictions against truths."""
     if len(truths) != len(predictions) or not truths:
         raise ValueError(f"{len(truths)} truths, {len(predictions)} predictions")
-    first, second = ([sleep_statistics(h) for h in side] for side in (truths, predictions))
-    shared = [name for name in first[0] if name in second[0]]
-    return {
-        name: bland_altman(*(np.array([night[name] for night in side]) for side in (first, second)))
-        for name in shared
-    }
+    first, second = statistics_of(truths), statistics_of(predictions)
+    return {name: bland_altman(first[name], second[name]) for name in first if name in second}
 
 
 def _votes(scorings: np.ndarray, n_classes: int) -> np.ndarray:

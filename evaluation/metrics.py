@@ -10,12 +10,22 @@ nights or a thousand bootstrap resamples cost milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from evaluation.bootstrap import (
+    LEVEL,
+    N_RESAMPLES,
+    Interval,
+    drawn_sums,
+    draws,
+    interval,
+    sum_by_person,
+)
 from nights.hypnogram import Hypnogram
 from nights.stages import FOUR_CLASSES, STAGES, check_stages
 
@@ -24,15 +34,7 @@ FOUR_FROM_FIVE = ((0,), (1, 2), (3,), (4,))  # W, N1 + N2, N3, R
 THREE_FROM_FIVE = ((0,), (1, 2, 3), (4,))  # W, NREM, R
 
 Scoring = Hypnogram | np.ndarray | Sequence[int]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A metric with its bootstrap confidence interval."""
-
-    value: float
-    low: float
-    high: float
+Rule = Callable[[np.ndarray], np.ndarray]  # confusions (..., K, K) -> numbers (...)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +70,8 @@ class Comparison:
         *,
         rng: np.random.Generator,
         persons: Sequence[str] | None = None,
-        level: float = 0.95,
-        n_resamples: int = 2000,
+        level: float = LEVEL,
+        n_resamples: int = N_RESAMPLES,
     ) -> Interval:
         """Return a pooled metric with its percentile interval, persons drawn with replacement.
 
@@ -87,13 +89,10 @@ class Comparison:
             Number of draws.
         """
         by_person = sum_by_person(self.confusions, persons)
-        n_persons = len(by_person)
-        times = rng.multinomial(n_persons, np.full(n_persons, 1 / n_persons), size=n_resamples)
-        n_classes = by_person.shape[-1]
-        resampled = (times @ by_person.reshape(n_persons, -1)).reshape(-1, n_classes, n_classes)
-        tails = (0.5 - level / 2, 0.5 + level / 2)
-        low, high = np.nanquantile(_SCORE_OF[score](resampled), tails)
-        return Interval(float(self.pooled[score]), float(low), float(high))
+        times = draws(len(by_person), rng, n_resamples)
+        return interval(
+            self.pooled[score], metrics_stack(drawn_sums(times, by_person), score), level
+        )
 
 
 def confusion(
@@ -147,11 +146,12 @@ def metrics_from(confusion: np.ndarray, classes: Sequence[str] | None = None) ->
     dict
         `accuracy`, `balanced_accuracy` (mean recall over the stages of the truth), `macro_f1`,
         `kappa`, `n_epochs`, and `per_stage_f1`, `per_stage_precision`, `per_stage_recall`,
-        `per_stage_epochs` (of the truth) as {stage: value}. What is undefined is NaN: F1 of a
-        stage on neither side, recall of a stage not in the truth, precision of one never predicted.
+        `per_stage_specificity`, `per_stage_epochs` (of the truth) as {stage: value}. What is
+        undefined is NaN: F1 of a stage on neither side, recall of a stage not in the truth,
+        precision of one never predicted.
     """
     matrix = np.asarray(confusion)
-    return _describe(matrix[None], _class_names(len(matrix)) if classes is None else classes)[0]
+    return _describe(matrix[None], class_names(len(matrix)) if classes is None else classes)[0]
 
 
 def compare(
@@ -172,7 +172,7 @@ def compare(
             matrices[number] = confusion(true, predicted, n_classes)
         except ValueError as error:
             raise ValueError(f"night {number}: {error}") from None
-    per_night = tuple(_describe(matrices, _class_names(n_classes)))
+    per_night = tuple(_describe(matrices, class_names(n_classes)))
     return Comparison(matrices, metrics_from(matrices.sum(axis=0)), per_night)
 
 
@@ -187,6 +187,13 @@ def metrics_stack(confusions: np.ndarray, score: str) -> np.ndarray:
     return _SCORE_OF[score](confusions)
 
 
+def score_rules(classes: Sequence[str]) -> dict[str, Rule]:
+    """Return how each of `SCORES`, and `F1 of <stage>`, follows from confusions (..., K, K)."""
+    rules: dict[str, Rule] = {score: _SCORE_OF[score] for score in SCORES}
+    f1 = {f"F1 of {stage}": partial(_f1_of, code=code) for code, stage in enumerate(classes)}
+    return rules | f1
+
+
 def _describe(matrices: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
     """Return the metrics of each confusion of a stack (N, K, K)."""
     hits, truth, predicted = _margins(matrices)
@@ -196,6 +203,7 @@ def _describe(matrices: np.ndarray, classes: Sequence[str]) -> list[dict[str, An
         "per_stage_f1": _f1(matrices).tolist(),
         "per_stage_precision": _ratio(hits, predicted).tolist(),
         "per_stage_recall": _ratio(hits, truth).tolist(),
+        "per_stage_specificity": _specificity(matrices).tolist(),
         "per_stage_epochs": truth.tolist(),
     }
     return [
@@ -213,22 +221,10 @@ def _stages(side: Scoring) -> np.ndarray:
     return side.stages if isinstance(side, Hypnogram) else np.asarray(side)
 
 
-def _class_names(n_classes: int) -> tuple[str, ...]:
+def class_names(n_classes: int) -> tuple[str, ...]:
     """Return the usual names of K classes."""
     usual = {len(STAGES): STAGES, len(FOUR_CLASSES): FOUR_CLASSES, 3: ("W", "NREM", "R")}
     return usual.get(n_classes, tuple(map(str, range(n_classes))))
-
-
-def sum_by_person(confusions: np.ndarray, persons: Sequence[str] | None) -> np.ndarray:
-    """Return one confusion a person (P, K, K)."""
-    if persons is None:
-        return confusions
-    if len(persons) != len(confusions):
-        raise ValueError(f"{len(confusions)} nights, {len(persons)} persons")
-    names, of_night = np.unique(np.asarray(persons), return_inverse=True)
-    summed = np.zeros((len(names), *confusions.shape[1:]), dtype=confusions.dtype)
-    np.add.at(summed, of_night, confusions)
-    return summed
 
 
 def _margins(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -251,6 +247,18 @@ def _f1(matrix: np.ndarray) -> np.ndarray:
     """Return F1 of each stage (..., K)."""
     hits, truth, predicted = _margins(matrix)
     return _ratio(2 * hits, truth + predicted)
+
+
+def _f1_of(matrix: np.ndarray, code: int) -> np.ndarray:
+    """Return F1 of one stage (...)."""
+    return _f1(matrix)[..., code]
+
+
+def _specificity(matrix: np.ndarray) -> np.ndarray:
+    """Return for each stage (..., K) how much of what it is not was told to be something else."""
+    hits, truth, predicted = _margins(matrix)
+    others = matrix.sum(axis=(-2, -1))[..., None] - truth
+    return _ratio(others - (predicted - hits), others)
 
 
 def _accuracy(matrix: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ from evaluation.traces import Trace
 from nights.atomic import write_text
 from nights.hypnogram import Hypnogram
 
-__all__ = ["Alarm", "ChannelRow", "Comparison", "NightReport", "render", "write_report"]
+__all__ = ["Alarm", "ChannelRow", "ReferenceScoring", "NightReport", "render", "write_report"]
 
 REVIEW_LISTED, REVIEW_DRAWN = 20, 6
 REVIEW_IMPROBABLE = 5  # of those listed, at most so many for their surprisal alone
@@ -88,7 +88,7 @@ class ChannelRow:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class ReferenceScoring:
     """Another scoring of the same epochs, and how well the result agrees with it.
 
     `metrics` are those of `evaluation.metrics.metrics_from`: numbers, and `per_stage_<what>` as
@@ -126,7 +126,7 @@ class NightReport:
         The EEG of the spectrogram.
     signals : tuple of Trace
         Signals drawn around the epochs to review.
-    comparison : Comparison or None
+    comparison : ReferenceScoring or None
         A scoring of the same night to compare with.
     provenance : mapping of str to str
         Versions, hashes, weights, command: one line each.
@@ -149,7 +149,7 @@ class NightReport:
     channels: tuple[ChannelRow, ...] = ()
     eeg: Trace | None = None
     signals: tuple[Trace, ...] = ()
-    comparison: Comparison | None = None
+    comparison: ReferenceScoring | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     surprisal: np.ndarray | None = None
     simulated: tuple[str, ...] = ()
@@ -349,7 +349,7 @@ def _overall(report: NightReport) -> dict[str, float]:
     return {name: x for name, x in report.statistics.items() if name not in of_stages}
 
 
-def _agreement(comparison: Comparison | None) -> dict[str, dict[str, Any]]:
+def _agreement(comparison: ReferenceScoring | None) -> dict[str, dict[str, Any]]:
     """Sort metrics into numbers `overall` and `{what: {stage: number}}` by `stage`."""
     metrics = comparison.metrics if comparison is not None else {}
     by_stage = {

@@ -226,7 +226,7 @@ def verify(split: Split, groups: Groups) -> None:
     if persons:
         raise SplitError(
             f"split {split.name!r}: {len(persons)} persons on two sides of a fold: "
-            f"{_some(sorted(persons))}"
+            f"{listed(sorted(persons))}"
         )
 
 
@@ -235,10 +235,10 @@ def _check_nights(split: Split, groups: Groups) -> None:
     for number, fold in enumerate(split.folds):
         nights = [night for part in fold.values() for night in part]
         if unknown := sorted(set(nights) - set(groups)):
-            raise SplitError(f"split {split.name!r}: not in the store: {_some(unknown)}")
+            raise SplitError(f"split {split.name!r}: not in the store: {listed(unknown)}")
         if len(set(nights)) < len(nights):
             twice = sorted(night for night, n in Counter(nights).items() if n > 1)
-            raise SplitError(f"split {split.name!r}, fold {number}: twice: {_some(twice)}")
+            raise SplitError(f"split {split.name!r}, fold {number}: twice: {listed(twice)}")
 
 
 def leaks(split: Split, groups: Groups) -> list[Leak]:
@@ -311,7 +311,7 @@ def _nights_of(groups: Groups, persons: set[str]) -> tuple[str, ...]:
     return tuple(sorted(night for night, person in groups.items() if person in persons))
 
 
-def _some(names: Sequence[str], at_most: int = 10) -> str:
+def listed(names: Sequence[str], at_most: int = 10) -> str:
     """List names, the rest as a number."""
     more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
     return ", ".join(names[:at_most]) + more

@@ -8,10 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from engine.weights import load
+from evaluation.outputs import largest
 from nights.hypnogram import Hypnogram
 from staging.correct import DENOISER, correct, denoise
 from staging.denoiser import Committee, fit
-from staging.outputs import largest, read_outputs
+from staging.outputs import read_judged
 from staging.prior import StagePrior
 from staging.ways import ABSTAINS, WEIGHTS, choose, decoded
 
@@ -32,9 +33,9 @@ class Corrector:
     context : int
         Epochs the language model looks back.
     learn_from : Path or None
-        The stager's output of scored nights of other people (see `staging.outputs`). The weight is
-        chosen, or the denoiser fitted, on these nights; if nothing is gained there, nights stay as
-        they are and say so.
+        The stager's output of scored nights of other people (see `evaluation.outputs`). The
+        weight is chosen, or the denoiser fitted, on these nights; if nothing is gained there,
+        nights stay as they are and say so.
     denoiser : str
         Weights of the generic denoiser.
     seed : int
@@ -96,7 +97,7 @@ class Corrector:
 
     def _learn(self, file: Path, model: Any, seed: int) -> None:
         """Choose the weight, or fit the denoiser, on scored nights of the stager."""
-        nights = read_outputs(file)
+        nights = read_judged(file)
         if self.decoder == DENOISER:
             with TemporaryDirectory() as folder:
                 self.committee = fit(nights, model, Path(folder), seed=seed)

@@ -1,4 +1,4 @@
-"""A stager's output of scored nights, as a file that anyone can bring."""
+"""Stagers' outputs of scored nights (`evaluation.outputs`) as the evidence that decoders weigh."""
 
 from __future__ import annotations
 
@@ -10,48 +10,29 @@ import numpy as np
 from scipy.special import log_softmax
 
 from engine.denoising import JudgedNight
-from nights.stages import UNSCORED, check_stages
+from evaluation.outputs import NightOutput, largest, read_outputs
+from nights.stages import STAGES
 from staging.correct import EPSILON
 from staging.noise import hard_log_probs
 
 
-def read_outputs(path: Path) -> list[JudgedNight]:
-    """Read a stager's output of scored nights from an NPZ file.
-
-    Parameters
-    ----------
-    path : Path
-        `proba` float (n, 5) or `stages` int (n,) (-1 = nothing said), `labels` int (n,) (-1 = not
-        scored), `night` (n,) and `person` (n,): names or numbers. The epochs of a night stand
-        together, in order; what was cut out must be left in as -1, or correction crosses the gap.
+def read_judged(path: Path) -> list[JudgedNight]:
+    """Read a file of `evaluation.outputs` as evidence, one stager, each night once.
 
     Raises
     ------
     ValueError
-        If an array is missing, lengths differ, or the epochs of a night are scattered.
+        As `read_outputs`; if the stager tells other stages than W N1 N2 N3 R apart; or if a night
+        is there for several subsets of channels.
     """
-    with np.load(path, allow_pickle=False) as file:
-        missing = {"labels", "night", "person"} - set(file.files)
-        if missing or not {"proba", "stages"} & set(file.files):
-            wanted = "labels, night, person, and proba or stages"
-            raise ValueError(f"{path.name}: holds {', '.join(file.files)}; wanted {wanted}")
-        content = {name: file[name] for name in file.files}
-    labels, names = check_stages(content["labels"]), content["night"].astype(str)
-    said = _log_probs(content["proba"]) if "proba" in content else None
-    if said is None:
-        said = hard_log_probs(check_stages(content["stages"]))
-    persons = content["person"].astype(str)
-    lengths = {
-        name: len(a) for name, a in (("output", said), ("night", names), ("person", persons))
-    }
-    if any(length != len(labels) for length in lengths.values()):
-        raise ValueError(f"{path.name}: {len(labels)} labels, but {lengths}")
-    first = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
-    if len(first) != len(set(names.tolist())):
-        raise ValueError(f"{path.name}: the epochs of a night must stand together")
-    pieces = [slice(a, b) for a, b in zip(first, [*first[1:], len(names)], strict=True)]
+    nights = read_outputs(path)
+    if any(night.classes != STAGES for night in nights):
+        raise ValueError(f"{path.name}: correction wants the stages {' '.join(STAGES)}")
+    if len({night.night for night in nights}) < len(nights):
+        raise ValueError(f"{path.name}: a night is there twice; correction wants it once")
     return [
-        JudgedNight(names[p.start], persons[p.start], said[p][:, None], labels[p]) for p in pieces
+        JudgedNight(night.night, night.person, _log_probs(night)[:, None], night.labels)
+        for night in nights
     ]
 
 
@@ -72,15 +53,8 @@ def raw_stages(night: JudgedNight, stager: int = 0) -> np.ndarray:
     return largest(night.evidence[:, stager])
 
 
-def largest(rows: np.ndarray) -> np.ndarray:
-    """Return the most probable stage int8 (E,) of rows (E, 5), -1 for NaN rows."""
-    known = np.isfinite(rows).all(axis=1)
-    stages = np.nan_to_num(rows).argmax(axis=1)
-    return np.where(known, stages, UNSCORED).astype(np.int8)
-
-
-def _log_probs(proba: np.ndarray) -> np.ndarray:
-    """Return float32 log-probabilities (n, 5), rows normalised."""
-    if proba.ndim != 2 or proba.shape[1] != 5 or (proba < 0).any():
-        raise ValueError(f"proba must be (n, 5) and not negative, found shape {proba.shape}")
-    return log_softmax(np.log(proba + EPSILON), axis=1).astype(np.float32)
+def _log_probs(night: NightOutput) -> np.ndarray:
+    """Return float32 log-probabilities (E, 5), rows normalised."""
+    if night.proba is None:
+        return hard_log_probs(night.stages)
+    return log_softmax(np.log(night.proba + EPSILON), axis=1).astype(np.float32)

@@ -33,7 +33,7 @@ def find_reference(recording: Recording, scoring: str) -> Hypnogram | None:
         return None
     if scoring != "auto":
         return _read(_named(recording, Path(scoring)), recording)
-    for path in (recording.path, *_beside(recording.path, recording.path.parent)):
+    for path in (recording.path, *beside(recording.path, recording.path.parent)):
         try:
             return _read(path, recording)
         except RecordingError:
@@ -54,14 +54,14 @@ def _named(recording: Recording, path: Path) -> Path:
     """Return the scoring file that was asked for."""
     if not path.is_dir():
         return path
-    found = list(_beside(recording.path, path))
+    found = list(beside(recording.path, path))
     if len(found) != 1:
         what = "no" if not found else f"{len(found)} files that could be its"
         raise RecordingError(f"{recording.path.name}: {what} scoring in {path.name}/")
     return found[0]
 
 
-def _beside(recording: Path, folder: Path) -> Iterator[Path]:
+def beside(recording: Path, folder: Path) -> Iterator[Path]:
     """Yield the files of `folder` that are named like the recording.
 
     Sleep-EDF changes the eighth letter and the ending: SC4001E0-PSG.edf, SC4001EC-Hypnogram.edf.

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -26,8 +25,9 @@ from evaluation import export
 from evaluation.alarm import Alarm
 from evaluation.metrics import confusion, metrics_from
 from evaluation.next_stage import n_stages
+from evaluation.plain import plain
 from evaluation.plots import night_figure, save_figure
-from evaluation.report import ChannelRow, Comparison, NightReport, write_report
+from evaluation.report import ChannelRow, NightReport, ReferenceScoring, write_report
 from evaluation.statistics import DEFINITIONS, sleep_statistics
 from evaluation.surprisal import improbable_epochs, night_surprisal, surprisal
 from evaluation.traces import Trace
@@ -39,6 +39,7 @@ from staging.quality import alarms, usual_ranges
 from staging.stage import StagedNight, derivations
 
 DONE = "night.json"
+NO_PERSON = "The recording is simulated: no person slept this night."
 SURPRISAL_STRIDE = 15  # epochs; the language model sees between 76 and 90, a night takes 0.1 s
 
 
@@ -84,7 +85,7 @@ class NightResult:
         """Why this is not a result of a real night or of real weights."""
         reasons = []
         if self.staged.reading.simulated:
-            reasons.append("The recording is simulated: no person slept this night.")
+            reasons.append(NO_PERSON)
         if self.staged.stager.provenance.get("simulated"):
             reasons.append("The stager was trained on simulated nights.")
         return tuple(reasons)
@@ -212,7 +213,7 @@ def report_of(result: NightResult) -> NightReport:
     comparison = None
     if reference is not None:
         counts = _confusion(reference, result.hypnogram)
-        comparison = Comparison(reference, _shown_metrics(counts), counts)
+        comparison = ReferenceScoring(reference, _shown_metrics(counts), counts)
     return NightReport(
         name=result.name,
         hypnogram=result.hypnogram,
@@ -304,16 +305,3 @@ def _provenance(result: NightResult) -> dict[str, str]:
         lines["view"] = f"{reading.signals.view.name} ({reading.signals.view.hash[:12]})"
     lines["versions"] = ", ".join(f"{name} {number}" for name, number in versions().items())
     return lines | {"rerun": "python main_stage_slm.py --config config.json (beside this folder)"}
-
-
-def plain(value: Any) -> Any:
-    """Return `value` as JSON can hold it: NaN is null, tuples and arrays are lists."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value

@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.log import environment
 from evaluation.metrics import metrics_from
+from evaluation.plain import plain
 from nights.atomic import write_text
 from nights.hypnogram import Hypnogram
 from nights.night import Night
@@ -24,7 +25,7 @@ from recordings.formats import open_recording
 from staging.batch import Source
 from staging.corrector import Corrector
 from staging.references import find_reference
-from staging.results import DONE, NightResult, judge, plain, source_facts, summary_row, write_night
+from staging.results import DONE, NightResult, judge, source_facts, summary_row, write_night
 from staging.stage import Reading, Stager, stage_reading
 from staging.telling import line, tell
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,10 +11,62 @@ import numpy as np
 from engine.denoising import JudgedNight
 from evaluation.metrics import SCORES, compare
 from evaluation.paired import paired_gain
+from nights.atomic import write_text
 from nights.stages import STAGES
 from staging.correct import lock_in
-from staging.outputs import raw_stages
-from staging.ways import Corrected, Way
+from staging.outputs import raw_stages, read_judged, together
+from staging.prior import StagePrior
+from staging.ways import Corrected, Way, load_apart
+from staging.ways import ways as named_ways
+
+
+def evaluate_correction(
+    outputs: Sequence[Path],
+    out: Path,
+    ways: Sequence[str],
+    *,
+    language_model: str,
+    transitions: str,
+    denoiser: str,
+    n_folds: int = 5,
+    n_members: int = 3,
+    n_passes: int = 3,
+    seed: int = 0,
+    dry_run: bool = False,
+) -> str:
+    """Read the outputs, try each way, write results.json, and return the table.
+
+    Parameters
+    ----------
+    outputs : sequence of Path
+        Files of stagers' outputs of the same nights (`evaluation.outputs`).
+    out : Path
+        Folder of the results.
+    ways, language_model, transitions, denoiser, n_members, n_passes, seed
+        See `staging.ways.ways`; models by name or file.
+    n_folds : int
+        Folds by person.
+    dry_run : bool
+        Four nights, two folds, one pass.
+    """
+    nights = together([read_judged(path) for path in outputs])
+    nights = nights[:4] if dry_run else nights
+    tried = named_ways(
+        ways,
+        language_model=StagePrior(load_apart(language_model, nights)),
+        transitions=StagePrior(load_apart(transitions, nights)),
+        denoiser=load_apart(denoiser, nights),
+        n_members=n_members,
+        n_passes=1 if dry_run else n_passes,
+        seed=seed,
+    )
+    results = {
+        name: run(way, nights, out / name, n_folds=2 if dry_run else n_folds)
+        for name, way in tried.items()
+    }
+    rows = judge(nights, results, seed=seed)
+    write_text(out / "results.json", json.dumps(rows, indent=2) + "\n")
+    return table(rows)
 
 
 def run(way: Way, nights: Sequence[JudgedNight], folder: Path, *, n_folds: int = 5) -> Corrected:

@@ -17,11 +17,12 @@ import numpy as np
 from engine.denoising import JudgedNight
 from engine.weights import load
 from evaluation.metrics import Comparison, compare
+from evaluation.outputs import largest
 from models.denoiser import Denoiser
 from nights.hypnogram import Hypnogram
 from staging.correct import correct_many
 from staging.denoiser import Committee, fit
-from staging.outputs import largest, raw_stages
+from staging.outputs import raw_stages
 from staging.prior import StagePrior
 
 ABSTAINS = "abstains"

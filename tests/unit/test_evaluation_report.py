@@ -16,8 +16,8 @@ from evaluation.alarm import Alarm, gravest_first
 from evaluation.metrics import confusion, metrics_from
 from evaluation.report import (
     ChannelRow,
-    Comparison,
     NightReport,
+    ReferenceScoring,
     change_rows,
     describe,
     number,
@@ -68,7 +68,7 @@ def report() -> NightReport:
         channels=(ChannelRow("C4", "EEG C4-M1", "label", True), ChannelRow("O2", "", "absent")),
         eeg=signals[0],
         signals=signals,
-        comparison=Comparison(raw, {"kappa": 0.8125}, np.eye(5, dtype=int)),
+        comparison=ReferenceScoring(raw, {"kappa": 0.8125}, np.eye(5, dtype=int)),
         provenance={"weights": "slm sha256 abc", "command": "stage night7.edf"},
         simulated=("This night was simulated.",),
         notes=("The header announced 3 records too many.",),
@@ -280,7 +280,9 @@ def test_every_statistic_of_a_night_is_shown() -> None:
 def test_agreement_with_a_reference_is_shown_whole_and_by_stage(brief: NightReport) -> None:
     counts = confusion(brief.raw.stages, brief.hypnogram.stages)
     metrics = metrics_from(counts)
-    text = Page(render(replace(brief, comparison=Comparison(brief.raw, metrics, counts)))).text
+    text = Page(
+        render(replace(brief, comparison=ReferenceScoring(brief.raw, metrics, counts)))
+    ).text
     assert f"accuracy {number(metrics['accuracy'])}" in text
     assert f"macro F1 {number(metrics['macro_f1'])}" in text
     columns = [metrics[f"per_stage_{what}"]["N2"] for what in ("f1", "precision", "recall")]

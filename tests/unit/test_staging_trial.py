@@ -15,7 +15,7 @@ from evaluation.paired import paired_gain
 from recordings.simulate.stages import draw_stages
 from staging import trial
 from staging.noise import ArtificialStager, hard_log_probs
-from staging.outputs import raw_stages, read_outputs, together
+from staging.outputs import raw_stages, read_judged, together
 from staging.ways import ABSTAINS, Corrected, choose, load_apart, uncorrected
 
 
@@ -42,7 +42,7 @@ def write(path: Path, **changes: np.ndarray) -> Path:
 
 
 def test_a_file_of_labels_becomes_nights(tmp_path: Path) -> None:
-    first, second = read_outputs(write(tmp_path / "o.npz"))
+    first, second = read_judged(write(tmp_path / "o.npz"))
     assert (first.night, first.person) == ("a", "1")
     assert raw_stages(first).tolist() == [0, 1, 2]
     assert raw_stages(second).tolist() == [2, 4, -1]
@@ -51,7 +51,7 @@ def test_a_file_of_labels_becomes_nights(tmp_path: Path) -> None:
 
 def test_a_file_of_probabilities_keeps_them(tmp_path: Path, rng: np.random.Generator) -> None:
     proba = rng.dirichlet(np.ones(5), 6)
-    first, second = read_outputs(write(tmp_path / "o.npz", proba=proba))
+    first, second = read_judged(write(tmp_path / "o.npz", proba=proba))
     assert np.allclose(np.exp(np.concatenate([first.evidence, second.evidence])[:, 0]), proba)
 
 
@@ -67,12 +67,12 @@ def test_a_file_that_cannot_be_right_is_refused(
     tmp_path: Path, changes: dict, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        read_outputs(write(tmp_path / "o.npz", **changes))
+        read_judged(write(tmp_path / "o.npz", **changes))
 
 
 def test_several_stagers_are_laid_on_the_same_nights(tmp_path: Path) -> None:
-    one = read_outputs(write(tmp_path / "a.npz"))
-    two = read_outputs(write(tmp_path / "b.npz", stages=np.array([4, 4, 4, 1, 1, 1])))
+    one = read_judged(write(tmp_path / "a.npz"))
+    two = read_judged(write(tmp_path / "b.npz", stages=np.array([4, 4, 4, 1, 1, 1])))
     both = together([one, two])
     assert raw_stages(both[1], 1).tolist() == [1, 1, 1]
     with pytest.raises(ValueError, match="different nights"):

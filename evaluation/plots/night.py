@@ -1,17 +1,14 @@
-"""Figures of a night: hypnogram, hypnodensity, spectrogram, confidence, signals, matrices.
+"""The picture of a night: hypnogram, hypnodensity, spectrogram, confidence.
 
-Everything is drawn with Matplotlib's objects (no pyplot, no global state), so figures can be made
-in any thread. What has one value per epoch is one image of a night, not a thousand rectangles.
-Every time axis is in hours from the first sample of the recording.
+What has one value per epoch is one image of a night, not a thousand rectangles. Every time axis is
+in hours from the first sample of the recording.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from datetime import timedelta
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -20,36 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
+from evaluation.plots.style import CHANGED, COLOURS, FAINT, INK, STYLE, TOP_TO_BOTTOM, shown
 from evaluation.traces import Trace, spectrogram
-from nights.atomic import write_bytes
 from nights.hypnogram import Hypnogram
-from nights.stages import EPOCH_S
 
-# One colour per stage everywhere: warm for wake, red for REM, a blue that darkens with depth. The
-# steps in lightness keep them apart for red-green and blue-yellow blindness (held by a test).
-COLOURS = {
-    "W": "#f2b84b",
-    "R": "#c4304f",
-    "N1": "#b5d9ee",
-    "N2": "#5b9bd0",
-    "N3": "#1c3f78",
-    "L": "#5b9bd0",
-    "D": "#1c3f78",
-}
-TOP_TO_BOTTOM = ("W", "R", "N1", "N2", "N3", "L", "D")  # AASM manual: W, R, N1, N2, N3 downwards
-INK, FAINT, CHANGED = "#2b2f36", "#9aa1ab", "#111111"
-STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
-    "font.size": 9,
-    "axes.edgecolor": FAINT,
-    "axes.linewidth": 0.8,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "svg.fonttype": "none",  # text stays text: small files that can be searched
-    "svg.hashsalt": "nightstack",  # the same night gives the same bytes
-}
 DOUBT = LinearSegmentedColormap.from_list("doubt", ["#3b0f4d", "#8a4a97", "#d9bfe0", "#ffffff"])
 
 
@@ -212,81 +183,7 @@ def draw_spectrogram(axes: Axes, eeg: Trace, hypnogram: Hypnogram) -> None:
     colourbar = axes.inset_axes((1.012, 0.05, 0.01, 0.9))
     axes.figure.colorbar(image, cax=colourbar)
     colourbar.tick_params(labelsize=7, length=2)
-    colourbar.set_ylabel(f"dB ({_shown(eeg.unit)}²/Hz)", fontsize=7)
-
-
-def draw_signals(
-    axes: Axes, traces: Sequence[Trace], epoch: int, *, context_s: float = 15.0
-) -> None:
-    """Draw several signals around one epoch, each with a scale bar of its own.
-
-    Parameters
-    ----------
-    axes : Axes
-        Where to draw.
-    traces : sequence of Trace
-        Signals of the whole night, top to bottom.
-    epoch : int
-        The epoch to show, counted from 0.
-    context_s : float
-        Seconds shown before and after it, shaded.
-    """
-    for place, trace in enumerate(traces):
-        time, samples = trace.around(epoch, context_s)
-        centre, bar = _scale(samples)
-        height = np.clip((samples - centre) / (4 * bar), -0.75, 0.75) - place
-        axes.plot(time, height, color=INK, linewidth=0.55)
-        bar_s = EPOCH_S + 1.01 * context_s + 0.2
-        axes.plot([bar_s] * 2, [-place - 0.125, -place + 0.125], color=INK, lw=1.6, clip_on=False)
-        text = f" {bar:g} {_shown(trace.unit)}"
-        axes.text(bar_s, -place, text, va="center", fontsize=7.5, parse_math=False)
-    for edges in ((-context_s, 0), (EPOCH_S, EPOCH_S + context_s)):
-        axes.axvspan(*edges, color="#eef0f3", zorder=0, linewidth=0)
-    axes.set_yticks([-place for place in range(len(traces))], [_short(t.name) for t in traces])
-    for tick in axes.get_yticklabels():
-        tick.set_parse_math(False)
-    axes.set_xlim(-context_s, EPOCH_S + context_s)
-    axes.set_ylim(-len(traces) + 0.25, 0.75)
-    axes.set_xticks(np.arange(-context_s, EPOCH_S + context_s + 1, 5))
-    axes.grid(axis="x", color="#dfe2e7", linewidth=0.5)
-    axes.tick_params(length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel("Seconds from the start of the epoch")
-
-
-def epoch_figure(traces: Sequence[Trace], epoch: int, *, context_s: float = 15.0) -> Figure:
-    """Return a figure of the signals around one epoch (see `draw_signals`)."""
-    with matplotlib.rc_context(STYLE):
-        inches = 0.6 + 0.55 * len(traces)
-        figure = Figure(figsize=(11, inches), facecolor="white")
-        axes = figure.add_axes((0.09, 0.45 / inches, 0.85, 1 - 0.5 / inches))
-        draw_signals(axes, traces, epoch, context_s=context_s)
-    return figure
-
-
-def matrix_figure(
-    matrix: np.ndarray, classes: Sequence[str], *, rows: str, columns: str, title: str = ""
-) -> Figure:
-    """Return a heat map of a square matrix (K, K), shaded by the share of its row.
-
-    Serves the confusion of two scorings (`rows="Reference"`, `columns="Result"`) and the stage
-    transitions of a night (`rows="From"`, `columns="To"`). Each cell shows its count and share.
-    """
-    matrix = np.asarray(matrix, dtype=np.float64)
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-12)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.4, 4.1), facecolor="white")
-        axes = figure.add_axes((0.15, 0.14, 0.82, 0.76 if title else 0.83))
-        axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        for row, column in np.ndindex(*matrix.shape):
-            text = f"{matrix[row, column]:g}\n{100 * share[row, column]:.0f} %"
-            colour = "white" if share[row, column] > 0.55 else INK
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
-        axes.set_xticks(range(len(classes)), classes)
-        axes.set_yticks(range(len(classes)), classes)
-        axes.set(xlabel=columns, ylabel=rows, title=title)
-        axes.tick_params(length=0)
-    return figure
+    colourbar.set_ylabel(f"dB ({shown(eeg.unit)}²/Hz)", fontsize=7)
 
 
 # ----------------------------------------------------------------------------- what is drawn
@@ -323,35 +220,6 @@ def confidence(hypnogram: Hypnogram) -> np.ndarray:
 def changed(raw: Hypnogram, corrected: Hypnogram) -> np.ndarray:
     """Return a bool array (E,): True where the two give different stages."""
     return raw.stages != corrected.stages
-
-
-# ------------------------------------------------------------------------------------- output
-
-
-def save_figure(figure: Figure, path: Path, *, dpi: int = 150) -> None:
-    """Write a figure as PNG, SVG or PDF, chosen by the suffix of `path`."""
-    write_bytes(path, encode(figure, path.suffix.lstrip(".").lower(), dpi=dpi))
-
-
-def encode(figure: Figure, kind: str, *, dpi: int = 150) -> bytes:
-    """Return a figure as the bytes of a `png`, `svg` or `pdf` file, the same for the same night."""
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
-    if kind not in undated:
-        raise ValueError(f"figures are written as {', '.join(undated)}, not {kind!r}")
-    buffer = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=undated[kind])
-    return buffer.getvalue()
-
-
-def small_png(figure: Figure, *, dpi: int = 110, colours: int = 16) -> bytes:
-    """Return a line drawing as a PNG of few colours, about a fifth of the size of a full one."""
-    from PIL import Image
-
-    full = Image.open(io.BytesIO(encode(figure, "png", dpi=dpi))).convert("RGB")
-    buffer = io.BytesIO()
-    full.quantize(colours).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
 
 
 # -------------------------------------------------------------------------------------- parts
@@ -467,24 +335,3 @@ def _name_lights(axes: Axes, hypnogram: Hypnogram) -> None:
     for name, seconds in names.items():
         if seconds is not None:
             axes.text(seconds / 3600, 1.01, name, fontsize=7.5, color=INK, **place)
-
-
-def _scale(samples: np.ndarray) -> tuple[float, float]:
-    """Return the centre of a signal and a round bar length of about its robust half range."""
-    known = samples[np.isfinite(samples)]
-    if not known.size:
-        return 0.0, 1.0
-    low, centre, high = np.percentile(known, [1, 50, 99])
-    half = max(float(high - low) / 2, 1e-6)
-    decade = 10 ** np.floor(np.log10(half))
-    return float(centre), float(decade * max(m for m in (1, 2, 5) if m * decade <= half))
-
-
-def _short(name: str, longest: int = 12) -> str:
-    """Return a channel name that fits beside its trace."""
-    return name if len(name) <= longest else name[: longest - 1] + "…"
-
-
-def _shown(unit: str) -> str:
-    """Return a unit as it is printed: uV becomes the micro sign and V."""
-    return unit.replace("uV", "µV")
