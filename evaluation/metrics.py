@@ -249,17 +249,17 @@ def _mean_defined(values: np.ndarray) -> np.ndarray:
     return _ratio(np.nansum(values, axis=-1), np.isfinite(values).sum(axis=-1))
 
 
+def _f1(matrix: np.ndarray) -> np.ndarray:
+    """Return F1 of each stage (..., K)."""
+    hits, truth, predicted = _margins(matrix)
+    return _ratio(2 * hits, truth + predicted)
+
+
 def _specificity(matrix: np.ndarray) -> np.ndarray:
     """Return for each stage (..., K) how much of what it is not was told to be something else."""
     hits, truth, predicted = _margins(matrix)
     others = matrix.sum(axis=(-2, -1))[..., None] - truth
     return _ratio(others - (predicted - hits), others)
-
-
-def _f1(matrix: np.ndarray) -> np.ndarray:
-    """Return F1 of each stage (..., K)."""
-    hits, truth, predicted = _margins(matrix)
-    return _ratio(2 * hits, truth + predicted)
 
 
 def _accuracy(matrix: np.ndarray) -> np.ndarray:
