@@ -144,6 +144,9 @@ def test_a_run_folder_is_never_used_twice(tmp_path: Path) -> None:
         RunFolder(tmp_path / "run")
     with pytest.raises(ValueError, match="begun with another plan"):
         run(tmp_path / "run", Plan(n_passes=2), resume=True)
+    (tmp_path / "run" / "log.jsonl").unlink()  # as of a run that was stopped before its first row
+    with pytest.raises(FileExistsError, match="--resume"):
+        RunFolder(tmp_path / "run")
 
 
 def test_the_run_folder_tells_versions_and_commit(tmp_path: Path) -> None:
