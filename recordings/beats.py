@@ -195,6 +195,15 @@ def heart_rate_signal(beats_s: np.ndarray, n_epochs: int, rate_hz: float = 4.0) 
     return rate.astype(np.float32).reshape(n_epochs, size)
 
 
+def between_samples(wave: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Return where a wave (n,) is highest near each peak: the vertex of a parabola, in samples."""
+    top = np.clip(peaks, 1, len(wave) - 2)
+    left, middle, right = (wave[top + step].astype(np.float64) for step in (-1, 0, 1))
+    bend = left - 2 * middle + right
+    shift = np.divide(left - right, 2 * bend, where=bend < 0, out=np.zeros(len(top)))
+    return top + np.clip(shift, -0.5, 0.5)
+
+
 # ---------------------------------------------------------------------------------------- parts
 
 
@@ -262,20 +271,18 @@ def _fills_gap(peaks: np.ndarray, strong: np.ndarray) -> np.ndarray:
 
 def _polarity(band: np.ndarray, peaks: np.ndarray, reach: int) -> np.float32:
     """Return 1 when the main wave of most beats points up, -1 when it points down."""
+    if not len(peaks):
+        return np.float32(1)
     around = _windows(band, peaks, reach, reach)
     return np.float32(1 if np.median(around.max(axis=1) + around.min(axis=1)) >= 0 else -1)
 
 
 def _refined(wave: np.ndarray, peaks: np.ndarray, reach: int) -> np.ndarray:
-    """Return the place of the maximum near each peak between the samples: a parabola's vertex."""
+    """Return the place of the maximum near each peak, between the samples, each once."""
     if not len(peaks):
         return np.zeros(0)
     around = _windows(wave, peaks, reach, reach)
-    top = np.clip(peaks - reach + around.argmax(axis=1), 1, len(wave) - 2)
-    left, middle, right = (wave[top + step].astype(np.float64) for step in (-1, 0, 1))
-    bend = left - 2 * middle + right
-    shift = np.divide(left - right, 2 * bend, where=bend < 0, out=np.zeros(len(top)))
-    places = top + np.clip(shift, -0.5, 0.5)
+    places = between_samples(wave, peaks - reach + around.argmax(axis=1))
     return places[np.concatenate([[True], np.diff(places) > 0])]
 
 
