@@ -30,7 +30,7 @@ from recordings.beats import normal_intervals
 from recordings.scoring import read_scoring
 
 WINDOWS_S = (30.0, 90.0, 270.0)
-BESIDE_EPOCHS = (-10, -4, -2, -1, 1, 2, 4, 10)
+BESIDE_EPOCHS = (-8, -3, -1, 1, 3, 8)
 SCORES = ("accuracy", "kappa", "macro_f1")
 SEED = 0
 
@@ -123,8 +123,9 @@ def trees() -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(
-        learning_rate=0.05,
-        max_iter=120,
+        learning_rate=0.1,
+        max_iter=60,
+        max_bins=63,
         max_leaf_nodes=8,
         min_samples_leaf=60,
         l2_regularization=10.0,

@@ -47,7 +47,9 @@ def indices(data: Path) -> Iterator[NightIndex]:
     """Yield every night of the folder `real/ucddb` below `data`."""
     folder = data / "real/ucddb"
     with (folder / "subject_details.csv").open(newline="", encoding="utf-8") as rows:
-        published = {row["Study Number"].lower(): float(row["PSG AHI"]) for row in csv.DictReader(rows)}
+        published = {
+            row["Study Number"].lower(): float(row["PSG AHI"]) for row in csv.DictReader(rows)
+        }
     for night, ahi in published.items():
         scoring = read_scoring(folder / "epochs_events" / f"{night}.csv")
         yield _index(night, ahi, scoring)
@@ -79,7 +81,9 @@ def _index(night: str, published: float, scoring: Scoring) -> NightIndex:
 
 def main() -> None:
     """Print the table, and how many nights are within 1 of the published index."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     nights = list(indices(parser.parse_args().data))
     head = ["night", "published", "all", "difference", "asleep (AASM)", "events", "wholly awake"]

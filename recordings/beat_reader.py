@@ -1,7 +1,7 @@
 """Tables of beat intervals: a recording of one channel, the heart rate.
 
 A table with a column `rr_s` (seconds; one interval, or all of an epoch separated by blanks) and
-perhaps `time` (start of the row, `h:mm:ss`), as CSV, packed or not. Stages that stand in it are read
+perhaps `time` (start of the row, `h:mm:ss`), as CSV, packed or not. Stages in it are read
 by `recordings.scoring`.
 """
 
@@ -18,7 +18,9 @@ import numpy as np
 from nights.stages import EPOCH_S
 from recordings.recording import Channel, Recording, RecordingError
 
-HEART_HZ = Fraction(4)  # the tachogram of the Task Force (1996): twice the fastest variation and more
+HEART_HZ = Fraction(
+    4
+)  # the tachogram of the Task Force (1996): twice the fastest variation and more
 _COLUMN = "rr_s"
 
 

@@ -53,15 +53,11 @@ class Body:
     oxygen_from: str
     notes: tuple[str, ...] = ()
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing of heart, breath and oxygen was recorded."""
-        return not (self.beats_from or self.breaths_from or self.oxygen_from)
+
+NOTHING = Body(np.zeros(0), "", np.zeros(0), "", np.zeros(0), Fraction(1), "")
 
 
-def read_body(
-    recording: Recording, *, overrides: Mapping[str, Candidate] | None = None
-) -> Body:
+def read_body(recording: Recording, *, overrides: Mapping[str, Candidate] | None = None) -> Body:
     """Find and read heart, breath and oxygen.
 
     Parameters
@@ -97,9 +93,7 @@ def epochs_with_beats(beats: Beats, n_epochs: int) -> np.ndarray:
     return (good >= _FEWEST_BEATS) & (2 * good >= total)
 
 
-def epochs_with_breaths(
-    signal: np.ndarray, rate_hz: Fraction | float, n_epochs: int
-) -> np.ndarray:
+def epochs_with_breaths(signal: np.ndarray, rate_hz: Fraction | float, n_epochs: int) -> np.ndarray:
     """Return bool (E,): epochs in which a signal repeats itself as breathing does."""
     return rhythm(signal, rate_hz, n_epochs) >= RHYTHM
 

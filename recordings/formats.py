@@ -9,7 +9,9 @@ from recordings.edf import EdfRecording
 from recordings.edf.header import read_header
 from recordings.recording import Recording, RecordingError
 
-READ_HERE = "EDF, BDF, WFDB (.hea), HDF5 (.h5), FIF, BrainVision (.vhdr), EEGLAB (.set), tables of beats"
+READ_HERE = (
+    "EDF, BDF, WFDB (.hea), HDF5 (.h5), FIF, BrainVision (.vhdr), EEGLAB (.set), tables of beats"
+)
 _EDF_SUFFIXES = (".edf", ".bdf", ".rec")  # ISRUC and SVUH call their EDF files .rec
 _HDF5_SUFFIXES = (".h5", ".hdf5")
 _MNE_SUFFIXES = (".fif", ".fif.gz", ".vhdr", ".set")
