@@ -123,8 +123,8 @@ def trees() -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(
-        learning_rate=0.1,
-        max_iter=60,
+        learning_rate=0.15,
+        max_iter=40,
         max_bins=63,
         max_leaf_nodes=8,
         min_samples_leaf=60,

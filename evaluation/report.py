@@ -347,7 +347,7 @@ def _review_pictures(report: NightReport, epochs: list[int]) -> dict[int, str]:
 def _body_headlines(body: BodyReport | None) -> dict[str, str]:
     """Return {everyday words: name} of the numbers of heart and breath that are there."""
     known = body.statistics if body else {}
-    return {words: name for words, name in BODY_HEADLINES.items() if name in known}
+    return {words: name for name, words in BODY_HEADLINES.items() if name in known}
 
 
 def _event_pictures(report: NightReport) -> list[tuple[str, str]]:

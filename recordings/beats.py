@@ -154,7 +154,7 @@ def normal_intervals(beats_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return rr_s, np.zeros(0, dtype=bool)
     plausible = (rr_s >= SHORTEST_S) & (rr_s <= LONGEST_S)
     within = np.clip(rr_s, SHORTEST_S, LONGEST_S)
-    usual = median_filter(within, size=min(_USUAL_OF, 2 * rr_s.size - 1), mode="nearest")
+    usual = median_filter(within, size=min(_USUAL_OF, 2 * rr_s.size - 1), mode="reflect")
     return rr_s, plausible & (np.abs(rr_s - usual) <= _FROM_USUAL * usual)
 
 

@@ -60,7 +60,7 @@ _OTHER_SIGNALS = tuple(
         (r"pleth|pletm|plesmo|ppg|pwf$|pulse ?wave", "PPG"),
         (r"s[pa]o2|saturation", "SpO2"),
         (r"hr$", "HR"),
-        (r"nas(al)? ?pres|npre|ptaf|cannula ?flow|press(ure)? patient|nasalflow", "NasalP"),
+        (r"nas(al)? ?pres|nasalp$|npre|ptaf|cannula ?flow|press(ure)? patient|nasalflow", "NasalP"),
         (r".*flow|therm|(new )?air$|oro-?nas|naf\d?$|nasal$", "Airflow"),
         (r"(effort )?abd|vab$", "ABD"),
         (r"(effort )?tho|thx|chest|rib ?cage|vth$", "THX"),

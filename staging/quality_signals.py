@@ -82,16 +82,17 @@ def drop_bad_signals(night: NightSignals, recording: Recording | None = None) ->
         signal, choice = night.signals[record.target], choices.get(record.target)
         for alarm in _channel_alarms(record, signal, night.view, choice, recording):
             if alarm.severity == "distrust":
-                reasons.setdefault(record.target, f"left out as bad: {alarm.message}")
+                reasons.setdefault(record.target, alarm.message)
     if not reasons:
         return night
     if len(reasons) == len(night.channels):
-        raise RecordingError(f"every signal is bad: {'; '.join(reasons.values())}")
+        raise RecordingError(f"every signal is bad: {' '.join(reasons.values())}")
+    told = {name: f"left out as bad: {reason}" for name, reason in reasons.items()}
     return replace(
         night,
         signals={name: x for name, x in night.signals.items() if name not in reasons},
         channels=tuple(record for record in night.channels if record.target not in reasons),
-        dropped=dict(night.dropped) | reasons,
+        dropped=night.dropped | told,
     )
 
 
