@@ -149,7 +149,7 @@ def _stretches(
     within_s = np.clip(times_s, ends_s[0], ends_s[-1])
     # A line between beats would take a quarter of the power at 0.25 Hz.
     even_ms = 1e3 * CubicSpline(ends_s, nn_s)(within_s).reshape(n, size)[used]
-    return within, *(_band_power(even_ms, band) for band in (LF_HZ, HF_HZ))
+    return within, _band_power(even_ms, LF_HZ), _band_power(even_ms, HF_HZ)
 
 
 def _band_power(even_ms: np.ndarray, band_hz: tuple[float, float]) -> np.ndarray:

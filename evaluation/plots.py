@@ -128,8 +128,10 @@ def _check_lengths(hypnogram: Hypnogram, *others: Hypnogram | Trace | Course | N
     for other in others:
         if other is None:
             continue
-        values = other.samples if isinstance(other, Trace) else getattr(other, "values", None)
-        epochs = other.n_epochs if isinstance(other, Hypnogram) else len(values)
+        if isinstance(other, Hypnogram):
+            epochs = other.n_epochs
+        else:
+            epochs = len(other.samples if isinstance(other, Trace) else other.values)
         if epochs != hypnogram.n_epochs:
             raise ValueError(f"a figure of {hypnogram.n_epochs} epochs was given one of {epochs}")
 

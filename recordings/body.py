@@ -11,7 +11,7 @@ import numpy as np
 from nights.stages import EPOCH_S
 from recordings.beats import SLOWEST_ECG_HZ, SLOWEST_PPG_HZ, Beats, ecg_beats, ppg_beats
 from recordings.breaths import SLOWEST_HZ, find_breaths, rhythm
-from recordings.channels import Candidate, resolve
+from recordings.channels import Candidate, Montage, resolve
 from recordings.recording import Recording, RecordingError
 
 HEARTS, BREATHS, OXYGEN = ("ECG", "PPG"), ("THX", "ABD", "Airflow", "NasalP"), "SpO2"
@@ -114,7 +114,7 @@ class _Reader:
     """Reads targets as recorded and notes what cannot be used."""
 
     recording: Recording
-    montage: object
+    montage: Montage
     notes: list[str]
 
     @property
@@ -124,7 +124,7 @@ class _Reader:
 
     def read(self, target: str) -> tuple[np.ndarray, Fraction] | None:
         """Return samples and rate of a target; None when it is not there or cannot be used."""
-        choice = self.montage[target]  # type: ignore[index]
+        choice = self.montage[target]
         if choice.plus is None:
             return None
         rate_hz = self.recording.channel(choice.plus).rate_hz
@@ -133,12 +133,13 @@ class _Reader:
             if choice.minus is not None:
                 minus = self.recording.read(choice.minus)
                 if len(minus) != len(samples):
-                    return self.note(target, "its two leads have different rates")
+                    raise RecordingError("its two leads have different rates")
                 samples = samples - minus
+            if not np.isfinite(samples).all():
+                raise RecordingError("some samples are no numbers")
         except RecordingError as error:
-            return self.note(target, str(error))
-        if not np.isfinite(samples).all():
-            return self.note(target, "some samples are no numbers")
+            self.note(target, str(error))
+            return None
         return samples, rate_hz
 
     def note(self, target: str, reason: str) -> None:
