@@ -44,6 +44,9 @@ class Config:
     vote: bool = False  # every EEG derivation votes (stagers that read one derivation)
     scoring: str = "auto"  # compare with: auto (in or beside the recording), none, file or folder
     person_letters: int = 0  # letters of a recording's name that name the person; 0 = all
+    # signals with an alarm of severity "distrust" (an ECG without beats, a belt without breaths,
+    # a lead that is off) are not shown to the stager
+    drop_bad_signals: bool = False
     strict: bool = False  # an alarm of severity "distrust" counts as a failure
     force: bool = False  # do nights again that are finished
     skip_errors: bool = False  # exit status 0 although nights were refused
@@ -60,7 +63,7 @@ class Config:
 SETTINGS = (
     *("stager", "correction", "decoder", "language_model", "weight", "context"),
     *("denoiser", "fit_weight", "seed"),
-    *("channel", "channel_file", "vote", "scoring", "dry_run"),
+    *("channel", "channel_file", "vote", "scoring", "dry_run", "drop_bad_signals"),
 )
 
 
@@ -75,7 +78,9 @@ def main(cfg: Config) -> int:
     stager = load_stager(cfg.stager, device=cfg.device)
     n_epochs = DRY_RUN_EPOCHS if cfg.dry_run else None
     overrides = named_channels(cfg.channel, cfg.channel_file)
-    reader = NightReader(stager, overrides, cfg.vote, cfg.scoring, n_epochs)
+    reader = NightReader(
+        stager, overrides, cfg.vote, cfg.scoring, n_epochs, drop_bad=cfg.drop_bad_signals
+    )
     settings = {key: value for key, value in asdict(cfg).items() if key in SETTINGS}
     staging = StagingRun(cfg.out, stager, load_corrector(cfg), settings, strict=cfg.strict)
     dump(cfg, cfg.out / "config.json")

@@ -46,6 +46,7 @@ nights PATS     "$VIEW" "$@"
 nights MNC      "$VIEW" "$@"
 nights CAP      bb100   "$@"      # SleepGPT
 nights SleepEDF bb100   "$@"      # SleepGPT; has no derivation of psg9
+nights Simulated "$VIEW" "$@"     # python -m recordings.simulate --nights 20 --out raw/Simulated
 # nights HANG7  "$VIEW" "$@"      # private: examples of the form for a hospital's own data
 # nights SYSU   "$VIEW" "$@"
 

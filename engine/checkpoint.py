@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 import models
+from engine.tensor_bundle import BundleError, read_bundle
 from models import published
 from nights.atomic import atomic_path
 
@@ -43,7 +44,8 @@ def read_foreign(path: Path) -> dict[str, torch.Tensor]:
     ----------
     path : Path
         A PyTorch checkpoint (a state dict, or a dict that holds one under `state_dict` or
-        `model_state_dict`), an NPZ file of arrays, or a safetensors file.
+        `model_state_dict`), an NPZ file of arrays, a safetensors file, or the index of a TensorFlow
+        checkpoint.
 
     Returns
     -------
@@ -61,6 +63,8 @@ def read_foreign(path: Path) -> dict[str, torch.Tensor]:
         return _read_safetensors(path)[0]
     if path.suffix == ".npz":
         return _read_npz(path)
+    if path.suffix == ".index":
+        return _read_tensorflow(path)
     try:
         with torch.serialization.safe_globals(_PLAIN_NUMPY):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -147,6 +151,14 @@ def _read_npz(path: Path) -> dict[str, torch.Tensor]:
             return {key: torch.from_numpy(np.array(file[key])) for key in file.files}
     except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path.name}: not a readable NPZ file of arrays ({error})") from None
+
+
+def _read_tensorflow(path: Path) -> dict[str, torch.Tensor]:
+    """Return the variables of a TensorFlow checkpoint as tensors."""
+    try:
+        return {name: torch.from_numpy(array) for name, array in read_bundle(path).items()}
+    except BundleError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, torch.Tensor]:

@@ -43,7 +43,7 @@ def processes(device: str = "auto") -> Iterator[torch.device]:
         If cuda is asked for and there is none, or a machine has more processes than GPUs.
     """
     here = _device(device)
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if "WORLD_SIZE" not in os.environ:
         yield here
         return
     # Rows and generator states always travel over the processors

@@ -58,13 +58,13 @@ class RunFolder:
         self.best, self.card = path / "best.safetensors", path / "best.json"
         if resume and not self.last.exists():
             raise FileNotFoundError(f"{path}: holds no last.pt, so there is nothing to resume")
-        if not resume and self.log_file.exists():
+        if not resume and (self.log_file.exists() or self.last.exists()):
             raise FileExistsError(f"{path}: holds a run; continue it with --resume or name another")
         self._writers: list[Writer] = []
         if not distributed.is_first():
             return
-        path.mkdir(parents=True, exist_ok=True)
         self._writers = [open_writer(name, path) for name in writers]
+        path.mkdir(parents=True, exist_ok=True)
         if not resume:
             write_text(self.environment, json.dumps(environment(), indent=2) + "\n")
 

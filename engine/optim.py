@@ -11,6 +11,7 @@ from torch import nn
 
 Schedule = Literal["smooth", "constant", "exponential", "cos", "step", "lpsgm"]
 Precision = Literal["fp32", "bf16", "fp16"]
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}  # of `Plan.precision`
 BY_PASS = ("cos", "step", "lpsgm")  # schedules that change from pass to pass
 
 
@@ -51,6 +52,7 @@ class Plan:
         Batches per step and process. Their gradient is that of one batch of all of them.
     precision : str
         `fp32`; `bf16` or `fp16` run matrix products in half precision and keep float32 weights.
+        Models are judged in float32, as they are saved.
     compile : bool
         Train a compiled copy of the forward pass; a minute at the beginning, faster steps.
     ema : float

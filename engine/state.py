@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
+import math
 import time
 from collections import defaultdict
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -52,7 +51,8 @@ class State:
         """Tell whether all steps are done or patience has run out."""
         plan = self.plan
         tired = bool(plan.patience) and self.waited >= plan.patience
-        return self.step >= n_steps or (tired and self.step >= plan.min_steps)
+        judged = self.is_due(plan.evaluate_every) and self.step >= plan.min_steps
+        return self.step >= n_steps or (tired and judged)
 
     def count_step(self, steps_per_pass: int) -> None:
         """Note that a step was taken, and the end of the pass after its last."""
@@ -96,8 +96,13 @@ class State:
         return seconds
 
     def is_best(self, row: dict[str, Any], name: str, *, higher_is_better: bool) -> bool:
-        """Remember `row` if its metric `name` is the best so far; else count the wait."""
-        if self.best and (row[name] <= self.best[name]) == higher_is_better:
+        """Remember `row` if its metric `name` is the best so far, a later one if they are equal.
+
+        Else count the wait. What is no number (kappa of a single stage) is never better.
+        """
+        value, best = row[name], self.best.get(name, math.nan)
+        better = value >= best if higher_is_better else value <= best
+        if self.best and not better and (math.isnan(value) or not math.isnan(best)):
             self.waited += 1
             return False
         self.best, self.waited = row, 0
@@ -156,26 +161,16 @@ class State:
 _DONE = ("n_passes", "step", "steps_of_pass", "waited", "best", "rate")
 
 
-def _generators() -> dict[str, Any]:
-    """Return the states of all generators that every module can draw from, as plain values."""
-    # NumPy's and Python's own are used by none of ours, but by libraries a task may call
-    numpy_state: Any = np.random.get_state()  # noqa: NPY002
-    kind, keys, *rest = numpy_state
-    states: dict[str, Any] = {
-        "torch": torch.get_rng_state().tolist(),
-        "numpy": [kind, keys.tolist(), *rest],
-        "python": random.getstate(),
-    }
+def _generators() -> dict[str, list[int]]:
+    """Return the states of PyTorch's own generators; everything else draws from one passed in."""
+    states = {"cpu": torch.get_rng_state().tolist()}
     if torch.cuda.is_initialized():
         states["cuda"] = torch.cuda.get_rng_state().tolist()
     return states
 
 
-def _set_generators(states: dict[str, Any]) -> None:
+def _set_generators(states: dict[str, list[int]]) -> None:
     """Set the generators to what `_generators` returned."""
-    torch.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))
-    np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
-    version, words, gauss = states["python"]
-    random.setstate((version, tuple(words), gauss))
+    torch.set_rng_state(torch.tensor(states["cpu"], dtype=torch.uint8))
     if "cuda" in states and torch.cuda.is_initialized():
         torch.cuda.set_rng_state(torch.tensor(states["cuda"], dtype=torch.uint8))

@@ -36,8 +36,13 @@ class Task(Protocol):
     step, in one process or several, are then those of one large batch.
     """
 
-    headline: ClassVar[str]  # metric of `evaluate` that chooses the best pass
-    higher_is_better: ClassVar[bool]
+    @property
+    def headline(self) -> str:
+        """Metric of `evaluate` that chooses the best weights."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more of it is better."""
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[torch.Tensor, dict[str, float]]:
         """Return the scalar to minimise and the numbers to log."""

@@ -15,12 +15,10 @@ from torch import nn
 from engine import distributed
 from engine.checkpoint import save_weights
 from engine.log import RunFolder, memory, progress
-from engine.optim import Plan, learning_rate, set_rate
+from engine.optim import HALF, Plan, learning_rate, set_rate
 from engine.state import State
 from engine.tasks import Batch, Task
 from nights.atomic import write_text
-
-_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TrainingError(RuntimeError):
@@ -171,7 +169,7 @@ class _Run:
 
     def _loss(self, batch: Batch, weight: float) -> torch.Tensor:
         """Return the loss of one batch, once it is found finite, and note its parts."""
-        state, half = self.state, _HALF.get(self.state.plan.precision)
+        state, half = self.state, HALF.get(self.state.plan.precision)
         with torch.autocast(state.device.type, dtype=half, enabled=half is not None):
             loss, parts = self.task.loss(self.trained, batch)
         value = loss.item()
@@ -184,19 +182,20 @@ class _Run:
     def look(self, *, is_last: bool) -> None:
         """Judge and save after a step where the plan says so."""
         state, plan = self.state, self.state.plan
-        judged = is_last or state.is_due(plan.evaluate_every)
-        if judged:
+        judges = is_last or state.is_due(plan.evaluate_every)
+        saves = judges or bool(plan.save_every and state.is_due(plan.save_every))
+        if saves:
+            # Every process has seen other batches; the running statistics of the first are kept
+            distributed.spread(state.model.buffers())
+        if judges:
             self._judge()
             state.model.train()
-        if judged or (plan.save_every and state.is_due(plan.save_every)):
-            # Every process has seen other batches, and only one set of running statistics is kept
-            distributed.spread(state.model.buffers())
+        if saves:
             state.save(self.folder)
 
     def _judge(self) -> None:
         """Log a row, the same for every process, and keep the weights if they are the best."""
         state, task = self.state, self.task
-        distributed.spread(state.model.buffers())
         row: dict[str, Any] = {"pass": state.pass_number, "step": state.step, **state.means()}
         with state.average.applied():
             metrics = {}

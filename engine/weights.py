@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,11 @@ class Weights:
         What is done to the signals after the view; `none` or in words.
     expected : dict
         Numbers that these weights are known to reach.
+    beside : sequence of dict
+        Other files without which this one cannot be read, in the same folder: `filename`, `sha256`
+        and `size` of each.
+    extracted : dict
+        The same of a file that holds the same tensors in another format, accepted in its place.
     """
 
     name: str
@@ -72,6 +77,8 @@ class Weights:
     address: str = ""
     by_hand: str = ""
     expected: dict[str, Any] = field(default_factory=dict)
+    beside: tuple[dict[str, Any], ...] = ()
+    extracted: dict[str, Any] = field(default_factory=dict)
 
     @property
     def in_tree(self) -> bool:
@@ -90,6 +97,18 @@ class Weights:
         if self.in_tree:
             return FOLDER / self.filename
         return cache() / (self.name + "".join(Path(self.filename).suffixes))
+
+    @property
+    def companions(self) -> list[Weights]:
+        """The files beside, each as weights of the same name."""
+        return [replace(self, beside=(), extracted={}, **facts) for facts in self.beside]
+
+    @property
+    def forms(self) -> list[Weights]:
+        """These weights as published, and as extracted from that."""
+        if not self.extracted:
+            return [self]
+        return [self, replace(self, beside=(), extracted={}, **self.extracted)]
 
     def at(self, address: str) -> RemoteFile:
         """Return the file as it was published, to be found at `address`."""
@@ -144,11 +163,15 @@ def get(name: str, source: str = "") -> Path:
         If it cannot be fetched or is not the published file; nothing is left behind then.
     """
     weights = entry(name)
-    if weights.path.exists():
-        _check(weights, weights.path)
-        return weights.path
-    _download(weights, _address(weights, source))
-    return weights.path
+    if (placed := _placed(weights)) is not None:
+        return placed
+    asked = [form for form in weights.forms if source.endswith(Path(form.filename).suffix)]
+    form = asked[0] if source and asked else weights
+    address = _address(form, source)
+    for companion in form.companions:  # first, so that the file itself tells that all is there
+        _download(companion, f"{address.rpartition('/')[0]}/{companion.filename}")
+    _download(form, address)
+    return form.path
 
 
 def verify(name: str) -> str:
@@ -160,10 +183,9 @@ def verify(name: str) -> str:
         If the file of the weights `name` is not the published one.
     """
     weights = entry(name)
-    if not weights.path.exists():
+    if (placed := _placed(weights)) is None:
         return "absent"
-    _check(weights, weights.path)
-    return "good" if weights.sha256 else f"no published hash; SHA-256 is {hexdigest(weights.path)}"
+    return "good" if weights.sha256 else f"no published hash; SHA-256 is {hexdigest(placed)}"
 
 
 def convert(name: str) -> Path:
@@ -202,6 +224,16 @@ def load(name_or_path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         _check(weights, weights.path)
     model, card = load_weights(convert(weights.name))
     return model, card | weights.facts
+
+
+def _placed(weights: Weights) -> Path | None:
+    """Return the file of the weights if it is here, checked with all that belongs to it."""
+    for form in weights.forms:
+        if form.path.exists():
+            for part in (form, *form.companions):
+                _check(part, part.path)
+            return form.path
+    return None
 
 
 def _address(weights: Weights, source: str) -> str:

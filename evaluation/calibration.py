@@ -176,13 +176,13 @@ def fit_temperature(proba: np.ndarray, labels: np.ndarray) -> float:
 
     step = -(-len(labels) // FIT_EPOCHS)
     logs = np.log(np.maximum(proba[::step], LEAST_PROBA)).astype(np.float64)
-    own = logs[np.arange(len(logs)), labels[::step]]
     below = logs - logs.max(axis=1, keepdims=True)
+    own = below[np.arange(len(below)), labels[::step]]
 
     def nll(log_temperature: float) -> float:
         inverse = np.exp(-log_temperature)
         total = np.log(np.exp(inverse * below).sum(axis=1))
-        return float((total - inverse * (own - logs.max(axis=1))).mean())
+        return float((total - inverse * own).mean())
 
     found = minimize_scalar(
         nll, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-4}

@@ -11,7 +11,7 @@ from typing import Any
 
 from evaluation import tables
 from evaluation.ceiling import Transitions, leave_one_out, scorer_ceiling, transitions
-from evaluation.judge import Judged, facts_of, judge, night_rows
+from evaluation.judge import Judged, facts_of, judge, most_channels, night_rows
 from evaluation.metrics import metrics_stack
 from evaluation.outputs import NightOutput
 from evaluation.paired import compare_pair
@@ -56,7 +56,8 @@ def evaluate_stagers(stagers: Stagers, out: Path, *, n_folds: int = 5, seed: int
     write_rows(out / "nights.csv", [row for one in judged.values() for row in night_rows(one)])
     shown = tables.stager_tables(facts)
     parts: list[Table | Picture] = [*shown, *_stager_pictures(judged, facts)]
-    write_summary(out, "Evaluation of stagers", parts, warnings, _again("staging"))
+    title, stamp = "Evaluation of stagers", _stamp(stagers)
+    write_summary(out, title, parts, warnings, _again("staging"), stamp)
     return screen(shown, warnings) + _where(out)
 
 
@@ -68,8 +69,9 @@ def evaluate_pair(stagers: Stagers, out: Path, *, seed: int = 0) -> str:
     NightsDifferError
         If their nights or labels differ, naming the nights.
     """
-    (first, one), (second, two) = stagers.items()
-    gains, before, after = compare_pair(_most_channels(one), _most_channels(two), seed=seed)
+    first, second = stagers
+    one, two = (most_channels(nights) for nights in stagers.values())
+    gains, before, after = compare_pair(one, two, seed=seed)
     warnings = _simulated(stagers)
     content = {
         "notes": warnings,
@@ -85,7 +87,8 @@ def evaluate_pair(stagers: Stagers, out: Path, *, seed: int = 0) -> str:
     figure = gain_figure(kappas[0], kappas[1], (first, second))
     picture = Picture("pair", figure, f"Kappa of each night: {second} against {first}.")
     title = f"{second} against {first}"
-    write_summary(out, title, [table, picture], warnings, _again("compare"))
+    parts: list[Table | Picture] = [table, picture]
+    write_summary(out, title, parts, warnings, _again("compare"), _stamp(stagers))
     counted = f"{content['n_nights']} nights of {content['n_persons']} persons\n"
     return screen([table], warnings) + counted + _where(out)
 
@@ -188,20 +191,19 @@ def _ceilings(nights: Sequence[ScoredNight]) -> dict[str, Transitions]:
     return found
 
 
-def _most_channels(nights: Sequence[NightOutput]) -> list[NightOutput]:
-    """Return the nights staged from the most channels, each once."""
-    subsets = {night.channels for night in nights}
-    most = max(subsets, key=lambda channels: (len(channels.split()), channels))
-    return [night for night in nights if night.channels == most]
-
-
 def _simulated(stagers: Stagers) -> list[str]:
     """Return a warning if nights are simulated."""
-    nights = {night.key[:2]: night.simulated for of in stagers.values() for night in of}
-    n = sum(nights.values())
-    if not n:
+    nights = {night.key[:2] for of in stagers.values() for night in of}
+    # one source that tells is enough: others may not know
+    told = {night.key[:2] for of in stagers.values() for night in of if night.simulated}
+    if not told:
         return []
-    return [f"{n} of {len(nights)} nights are simulated: no person slept them."]
+    return [f"{len(told)} of {len(nights)} nights are simulated: no person slept them."]
+
+
+def _stamp(stagers: Stagers) -> str:
+    """Return what stands on every figure."""
+    return "simulated nights" if _simulated(stagers) else ""
 
 
 def _other_nights(judged: Mapping[str, Judged]) -> list[str]:

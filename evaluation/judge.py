@@ -104,7 +104,7 @@ def judge(name: str, nights: Sequence[NightOutput], *, n_folds: int = 5, seed: i
     subsets: dict[str, list[NightOutput]] = {}
     for night in nights:
         subsets.setdefault(night.channels, []).append(night)
-    main = tuple(subsets[max(subsets, key=lambda channels: len(channels.split()))])
+    main = tuple(most_channels(nights))
     found = compare_outputs(main)
     if not found.pooled["n_epochs"]:
         raise ValueError(f"{name}: no epoch is both staged and scored")
@@ -113,6 +113,13 @@ def judge(name: str, nights: Sequence[NightOutput], *, n_folds: int = 5, seed: i
         calibration = calibrate(main, n_folds=n_folds, seed=seed)
     kept = {channels: tuple(own) for channels, own in subsets.items()}
     return Judged(name, main, found, measured(main), calibration, kept)
+
+
+def most_channels(nights: Sequence[NightOutput]) -> list[NightOutput]:
+    """Return the nights staged from the subset with the most channels, the first of equals."""
+    subsets = dict.fromkeys(night.channels for night in nights)
+    most = max(subsets, key=lambda channels: len(channels.split()))
+    return [night for night in nights if night.channels == most]
 
 
 def compare_outputs(nights: Sequence[NightOutput]) -> Comparison:
@@ -263,8 +270,13 @@ def night_rows(judged: Judged) -> list[dict[str, Any]]:
     for at, (night, metrics) in enumerate(
         zip(judged.nights, judged.comparison.per_night, strict=True)
     ):
-        row = {"stager": judged.name, "dataset": night.dataset, "night": night.night}
+        row: dict[str, Any] = {
+            "stager": judged.name,
+            "dataset": night.dataset,
+            "night": night.night,
+        }
         row |= {"person": night.person, "channels": night.channels}
+        row["simulated"] = night.simulated
         row |= {name: metrics[name] for name in ("n_epochs", *SCORES)}
         row |= {f"f1_{stage}": value for stage, value in metrics["per_stage_f1"].items()}
         for name, found in judged.statistics.items():

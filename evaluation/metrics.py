@@ -146,8 +146,9 @@ def metrics_from(confusion: np.ndarray, classes: Sequence[str] | None = None) ->
     dict
         `accuracy`, `balanced_accuracy` (mean recall over the stages of the truth), `macro_f1`,
         `kappa`, `n_epochs`, and `per_stage_f1`, `per_stage_precision`, `per_stage_recall`,
-        `per_stage_epochs` (of the truth) as {stage: value}. What is undefined is NaN: F1 of a
-        stage on neither side, recall of a stage not in the truth, precision of one never predicted.
+        `per_stage_specificity`, `per_stage_epochs` (of the truth) as {stage: value}. What is
+        undefined is NaN: F1 of a stage on neither side, recall of a stage not in the truth,
+        precision of one never predicted.
     """
     matrix = np.asarray(confusion)
     return _describe(matrix[None], class_names(len(matrix)) if classes is None else classes)[0]
@@ -202,6 +203,7 @@ def _describe(matrices: np.ndarray, classes: Sequence[str]) -> list[dict[str, An
         "per_stage_f1": _f1(matrices).tolist(),
         "per_stage_precision": _ratio(hits, predicted).tolist(),
         "per_stage_recall": _ratio(hits, truth).tolist(),
+        "per_stage_specificity": _specificity(matrices).tolist(),
         "per_stage_epochs": truth.tolist(),
     }
     return [
@@ -250,6 +252,13 @@ def _f1(matrix: np.ndarray) -> np.ndarray:
 def _f1_of(matrix: np.ndarray, code: int) -> np.ndarray:
     """Return F1 of one stage (...)."""
     return _f1(matrix)[..., code]
+
+
+def _specificity(matrix: np.ndarray) -> np.ndarray:
+    """Return for each stage (..., K) how much of what it is not was told to be something else."""
+    hits, truth, predicted = _margins(matrix)
+    others = matrix.sum(axis=(-2, -1))[..., None] - truth
+    return _ratio(others - (predicted - hits), others)
 
 
 def _accuracy(matrix: np.ndarray) -> np.ndarray:

@@ -45,15 +45,18 @@ def soft_study(nights: Sequence[ScoredNight], stager: str) -> dict[str, Any]:
         For `accuracy` and `kappa`, as [mean, standard deviation] over the nights:
         `experts_against_others` (one an expert) and `experts` (all of them together),
         `stager_against_all`, `stager_against_each`, `stager_against_others` (the consensus an
-        expert is put to, one for each left out). `p` is of a paired t test over the nights: the
-        mean of the experts, and of the stager, against the same consensuses.
+        expert is put to, one for each left out), and `hypnodensity_against_all`, NaN of a stager
+        that gives labels alone (elsewhere the stage counts as a whole). `p` is of a paired t test
+        over the nights: the mean of the experts, and of the stager, against the same consensuses.
     """
     n_scorers = len(nights[0].scorings)
     experts, each, others = (np.full((len(nights), n_scorers, 2), np.nan) for _ in range(3))
-    everyone = np.full((len(nights), 2), np.nan)
+    everyone, graded = (np.full((len(nights), 2), np.nan) for _ in range(2))
     for row, night in enumerate(nights):
         said = majority_proba(night.stagers[stager][None])
         everyone[row] = _scores(majority_proba(night.scorings), said)
+        if stager in night.proba:
+            graded[row] = _scores(majority_proba(night.scorings), night.proba[stager])
         for scorer, own in enumerate(night.scorings):
             truth = majority_proba(np.delete(night.scorings, scorer, axis=0))
             single = majority_proba(own[None])
@@ -65,6 +68,7 @@ def soft_study(nights: Sequence[ScoredNight], stager: str) -> dict[str, Any]:
             "experts": mean_sd(experts[..., at].ravel()),
             "experts_against_others": [mean_sd(column) for column in experts[..., at].T],
             "stager_against_all": mean_sd(everyone[:, at]),
+            "hypnodensity_against_all": mean_sd(graded[:, at]),
             "stager_against_each": [mean_sd(column) for column in each[..., at].T],
             "stager_against_others": [mean_sd(column) for column in others[..., at].T],
             "p": paired_t(experts[..., at].mean(axis=1), others[..., at].mean(axis=1)),

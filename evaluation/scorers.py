@@ -49,12 +49,15 @@ class ScoredNight:
         Stages of S scorers, -1 where unscored; row s is the same scorer on every night.
     stagers : {name: int8 array (E,)}
         What automatic stagers said.
+    proba : {name: float array (E, 5)}
+        Hypnodensities of those stagers that have one.
     """
 
     dataset: str
     night: str
     scorings: np.ndarray
     stagers: Mapping[str, np.ndarray] = field(default_factory=dict)
+    proba: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -120,20 +123,18 @@ def with_stager(
     """
     if any(output.classes != STAGES for output in outputs):
         raise ValueError(f"{stager}: tells other stages apart than the scorers")
-    said = {output.night: output.stages for output in outputs}
-    said |= {f"{output.dataset}/{output.night}": output.stages for output in outputs}
+    said = {output.night: output for output in outputs}
+    said |= {f"{output.dataset}/{output.night}": output for output in outputs}
     if missing := [night.name for night in nights if night.name not in said]:
         raise ValueError(f"{stager}: nothing on {listed(missing)}")
-    return [
-        replace(
-            night,
-            stagers={
-                **night.stagers,
-                stager: _fitting(said[night.name], night.scorings, night.name, stager),
-            },
-        )
-        for night in nights
-    ]
+    return [_joined(night, stager, said[night.name]) for night in nights]
+
+
+def _joined(night: ScoredNight, stager: str, output: NightOutput) -> ScoredNight:
+    """Return a night with one more stager."""
+    stages = _fitting(output.stages, night.scorings, night.name, stager)
+    proba = {} if output.proba is None else {stager: output.proba}
+    return replace(night, stagers={**night.stagers, stager: stages}, proba={**night.proba, **proba})
 
 
 def _fitting(said: np.ndarray, scorings: np.ndarray, night: str, stager: str) -> np.ndarray:

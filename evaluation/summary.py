@@ -10,8 +10,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from evaluation.plots import encode, save_figure
-from nights.atomic import write_text
+from evaluation.plots import encode
+from nights.atomic import write_bytes, write_text
+
+LOUD = "#9a1f5c"  # as the banner of the page
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def write_summary(
     parts: Sequence[Table | Picture],
     warnings: Sequence[str] = (),
     command: str = "",
+    stamp: str = "",
 ) -> None:
     """Write every picture as a PNG and all parts as `summary.html`.
 
@@ -83,15 +86,18 @@ def write_summary(
         What a reader must know first, such as that nights are simulated.
     command : str
         What gives the same page again.
+    stamp : str
+        Printed on every picture, which may be seen without its page.
     """
     import jinja2
 
     images = {}
     for part in parts:
         if isinstance(part, Picture):
-            save_figure(part.figure, folder / f"{part.name}.png")
-            png = base64.b64encode(encode(part.figure, "png", dpi=110)).decode()
-            images[part.name] = f"data:image/png;base64,{png}"
+            part.figure.text(0.003, 0.997, stamp, va="top", fontsize=7, color=LOUD)
+            png = encode(part.figure, "png", dpi=130)
+            write_bytes(folder / f"{part.name}.png", png)
+            images[part.name] = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,  # names of nights and stagers come from files: none may become markup

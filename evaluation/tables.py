@@ -317,18 +317,28 @@ def study_table(study: Mapping[str, Mapping[str, Any]]) -> Table:
                     f"{stager}, soft {score}",
                     _spread("accuracy", of["experts"]),
                     _spread("accuracy", of["stager_against_all"]),
+                    _spread("accuracy", of["hypnodensity_against_all"]),
                     ", ".join(percent(mean) for mean, _ in of["stager_against_each"]),
                     ", ".join(percent(mean) for mean, _ in of["stager_against_others"]),
                     f"{of['p']:.2g}",
                 ]
             )
-    head = ("%", "experts", "against all", "against each", "against all but one", "p")
+    head = (
+        "%",
+        "experts",
+        "against all",
+        "hypnodensity",
+        "against each",
+        "against all but one",
+        "p",
+    )
     return Table(
         "Soft labels: stagers among the experts",
         head,
         rows,
-        "Experts against the others. p of a paired t test over nights: experts and stager against "
-        "the same consensuses of all but one.",
+        "Experts against the others; 'hypnodensity': the same with the stager's probabilities. p "
+        "of a paired t test over nights: experts and stager against the same consensuses of all "
+        "but one.",
     )
 
 
@@ -373,5 +383,7 @@ def _with_interval(
 
 
 def _spread(score: str, found: Sequence[float]) -> str:
-    """Return mean ± standard deviation."""
+    """Return mean ± standard deviation, a dash when there is no mean."""
+    if found[0] != found[0]:
+        return fixed(found[0])
     return f"{_shown(score, found[0])} ± {_shown(score, found[1])}"

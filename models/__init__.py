@@ -8,7 +8,16 @@ A model is built as `Model(Config(...))`: the annotation of `config` in `__init_
 dataclass, and the file's `PRESETS` holds the paper's settings by name. A **stager** is a model
 with `forward(signals, present) -> StagerOutput`, `channels` (what it can read: canonical name ->
 samples per epoch) and `window` (epochs it takes at once, None = any number). It may offer
-`night_proba(signals, present)`, the hypnodensity of a whole night.
+
+- `night_proba(signals, present)`, the hypnodensity of a whole night;
+- `loss(output, stages, weight=None)`, where its article trains on more than the cross entropy of
+  the stages (other heads, a penalty on weights);
+- `fit_statistics(batches)`, which learns from the training nights what signals are normalised by;
+- `attention_weights(signals, present)`, where it looked;
+- `training_plan`, the settings of its article by the names of the training plan;
+- `finetune_parts`, {mode: beginnings of the names of the parameters it trains};
+- `begin_from(tensors)`, which takes over a network of an earlier step of its training, and `fresh`,
+  the parts that such a network lacks.
 """
 
 from __future__ import annotations
@@ -29,7 +38,7 @@ Present = Mapping[str, torch.Tensor]  # {channel: (B,) or (B, L) bool}, True = r
 M = TypeVar("M", bound=type[nn.Module])
 
 _MODELS: dict[str, type[nn.Module]] = {}
-_NOT_MODELS = {"layers", "narrow_attention", "published"}
+_NOT_MODELS = {"layers", "narrow_attention", "published", "whole_night"}
 
 
 @dataclass

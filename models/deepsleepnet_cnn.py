@@ -1,7 +1,7 @@
 """The convolutional part of DeepSleepNet as SleepGPT uses it: one EEG derivation, two branches.
 
 Small filters see when something happens, large ones at what frequency. The original network
-(Supratak et al., TNSRE 2017) adds a recurrent part and is another model.
+(Supratak et al., TNSRE 2017) adds a recurrent part and is another model, in `deepsleepnet`.
 
 Input: view `bb100`, microvolts at 100 Hz, no normalisation of any kind.
 """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -106,3 +108,64 @@ def presence(signals: Signals, present: Present, channels: list[str]) -> torch.T
             column = torch.ones(size, dtype=torch.bool, device=signals[channel].device)
         columns.append(column.bool().reshape(len(column), -1).expand(size))
     return torch.stack(columns, dim=-1)
+
+
+def stack_channels(
+    signals: Signals, present: Present, channels: tuple[str, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lay channels side by side, in the order of `channels`; those not given are absent.
+
+    Parameters
+    ----------
+    signals : {channel: (B, L, T)}
+    present : {channel: (B,) or (B, L) bool}
+    channels : tuple of str
+        All of one rate.
+
+    Returns
+    -------
+    x : (B, L, C, T)
+        Where a channel is absent, whatever stood there.
+    there : bool (B, L, C)
+
+    Raises
+    ------
+    ValueError
+        If none of the channels is given.
+    """
+    given = [name for name in channels if name in signals]
+    if not given:
+        known = ", ".join(signals) or "none"
+        raise ValueError(f"none of {', '.join(channels)} among the signals: {known}")
+    nothing = torch.zeros_like(signals[given[0]])
+    every = {name: signals.get(name, nothing) for name in channels}
+    there = presence(every, present, list(channels))
+    there &= torch.tensor([name in signals for name in channels], device=there.device)
+    return torch.stack(list(every.values()), dim=2), there
+
+
+def batch_of_one(
+    signals: Mapping[str, Any], present: Mapping[str, Any] | None, device: torch.device
+) -> tuple[Signals, Present]:
+    """Return a night, {channel: (E, T)} and {channel: bool (E,)}, as a batch on a device."""
+    batch = {k: torch.as_tensor(v).to(device, torch.float32)[None] for k, v in signals.items()}
+    return batch, {k: torch.as_tensor(v).to(device)[None] for k, v in (present or {}).items()}
+
+
+def scored_cross_entropy(
+    logits: torch.Tensor, stages: torch.Tensor, weight: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return the mean cross entropy over scored epochs; 0 where none is.
+
+    Parameters
+    ----------
+    logits : (..., K)
+    stages : int64 (...)
+        -1 where not scored.
+    weight : (K,), optional
+        Of each stage; the mean is weighted by it too.
+    """
+    flat, target = logits.flatten(0, -2), stages.flatten()
+    if not (target >= 0).any():
+        return flat.sum() * 0
+    return F.cross_entropy(flat, target, weight, ignore_index=-1)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import nn
@@ -283,7 +283,18 @@ PUBLISHED = Adapter(
 
 
 class Backbone(nn.Module):
-    """Epoch encoder and sequence encoder: what the stager and the diagnosis share."""
+    """Epoch encoder and sequence encoder: what the stager and the diagnosis share.
+
+    `finetune_parts` names what each mode of fine-tuning trains, by the beginnings of the names of
+    parameters.
+    """
+
+    finetune_parts: ClassVar[dict[str, tuple[str, ...]]] = {
+        "all": ("",),
+        "sequence": ("sequence.", "head."),
+        "epoch": ("encoder.", "head."),
+        "head": ("head.",),
+    }
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -42,6 +42,8 @@ class Adapter:
         Our tensors that the publishers did not give away; they stay as the model builds them.
     tensor : callable
         (our name, published tensor) -> our tensor, where the layout differs.
+    canonical : callable
+        Brings the names of another library to those that the rest of the adapter knows.
     """
 
     config: Callable[[StateDict], dict[str, Any]]
@@ -50,6 +52,7 @@ class Adapter:
     tied: Mapping[str, str] = field(default_factory=dict)
     unreleased: tuple[str, ...] = ()
     tensor: Callable[[str, torch.Tensor], torch.Tensor] = _unchanged
+    canonical: Callable[[StateDict], StateDict] = dict
 
 
 def load(name: str, state_dict: StateDict, **config: Any) -> nn.Module:
@@ -75,6 +78,7 @@ def load(name: str, state_dict: StateDict, **config: Any) -> nn.Module:
     if adapter is None:
         raise ValueError(f"model {name!r}: no published weights are known")
     state_dict = {key.removeprefix("module."): tensor for key, tensor in state_dict.items()}
+    state_dict = adapter.canonical(state_dict)
     _check_tied(name, adapter, state_dict)
     try:
         sizes = adapter.config(state_dict)

@@ -2,7 +2,7 @@
 
 `tinysleepnet-cnn` is the convolutional part alone (the released weights stage Sleep-EDF's
 Fpz-Cz); `tinysleepnet-seq` runs an LSTM over the last 15 epochs. The original network
-(Supratak and Guo, EMBC 2020) is another one.
+(Supratak and Guo, EMBC 2020) is another one, in `tinysleepnet_original`.
 
 Input: view `bb100`, microvolts at 100 Hz, no normalisation of any kind: the first batch
 normalisation of the released weights expects a variance near 180.
@@ -10,7 +10,7 @@ normalisation of the released weights expects a variance near 180.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models import Present, Signals, StagerOutput, register
-from models.layers import presence
+from models.layers import batch_of_one, presence
 from models.published import Adapter, StateDict
 
 CHUNK = 64  # epochs encoded at once in inference: activations stay in the processor's cache
@@ -60,15 +60,24 @@ PRESETS = {"paper": CNNConfig(), "paper-seq": SeqConfig()}
 
 
 class ConvBlock(nn.Module):
-    """Convolution without bias, batch normalisation, ReLU; as long as the input over `stride`.
+    """Convolution, batch normalisation, ReLU; as long as the input over `stride`.
 
     Padding is that of "same" convolutions with a stride: the odd sample stands on the right.
     """
 
-    def __init__(self, before: int, after: int, kernel: int, stride: int = 1) -> None:
+    def __init__(
+        self,
+        before: int,
+        after: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm1d,
+        bias: bool = False,
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(before, after, kernel, stride, bias=False)
-        self.norm = nn.BatchNorm1d(after)
+        self.conv = nn.Conv1d(before, after, kernel, stride, bias=bias)
+        self.norm = norm(after)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, T) -> (N, C', ceil(T / stride))."""
@@ -76,11 +85,11 @@ class ConvBlock(nn.Module):
         return F.relu(self.norm(self.conv(x)))
 
 
-def pad_as_same(x: torch.Tensor, kernel: int, stride: int) -> torch.Tensor:
+def pad_as_same(x: torch.Tensor, kernel: int, stride: int, *, value: float = 0.0) -> torch.Tensor:
     """Pad (N, C, T) so that a convolution gives ceil(T / stride) steps; the odd sample is right."""
     steps = -(-x.shape[-1] // stride)
     missing = max(0, (steps - 1) * stride + kernel - x.shape[-1])
-    return F.pad(x, (missing // 2, missing - missing // 2))
+    return F.pad(x, (missing // 2, missing - missing // 2), value=value)
 
 
 class EpochEncoder(nn.Sequential):
@@ -170,6 +179,7 @@ class OneChannelStager(nn.Module):
         parts = [x] if torch.is_grad_enabled() else x.split(CHUNK)
         return torch.cat([self.encoder(part) for part in parts]).unflatten(0, there.shape[:2])
 
+    @torch.inference_mode()
     def night_proba(self, signals: Mapping, present: Mapping | None = None) -> torch.Tensor:
         """Stage a whole night.
 
@@ -185,10 +195,8 @@ class OneChannelStager(nn.Module):
         float32 tensor (E, 5)
             Hypnodensity in the order W N1 N2 N3 R.
         """
-        device = next(self.parameters()).device
-        night = {k: torch.as_tensor(v).to(device, torch.float32)[None] for k, v in signals.items()}
-        there = {k: torch.as_tensor(v).to(device)[None] for k, v in (present or {}).items()}
-        return self(night, there).logits[0].softmax(dim=-1)
+        night = batch_of_one(signals, present, next(self.parameters()).device)
+        return self(*night).logits[0].softmax(dim=-1)
 
 
 @register("tinysleepnet-cnn")

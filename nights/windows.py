@@ -14,21 +14,23 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from nights.augment import Augment, Change
 from nights.night import Night, NightError, Normalise
-from nights.stages import UNSCORED
+from nights.stages import EPOCH_S, UNSCORED
 from nights.trimming import sleep_stretches
 
 ChannelDraw = Callable[[np.random.Generator, Sequence[str]], Sequence[str]]
+NO_CHANGE = Augment()
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class NightWindows(Dataset[Windows]):
     channel_draw : callable, optional
         (generator, channels present) -> channels to keep, for training on changing sets of
         channels; see `crop_channels`, `drop_channels`. Needs a seed.
+    augment : Augment
+        Shifts, factors and exchanged leads for training, drawn anew for each pass. Needs a seed.
 
     Raises
     ------
@@ -113,16 +117,18 @@ class NightWindows(Dataset[Windows]):
         keep_unscored: bool = False,
         normalise: Normalise | None = None,
         channel_draw: ChannelDraw | None = None,
+        augment: Augment = NO_CHANGE,
     ) -> None:
-        if channel_draw is not None and seed is None:
-            raise ValueError("channel_draw needs a seed")
+        if (channel_draw is not None or augment) and seed is None:
+            raise ValueError("channel_draw and augment need a seed")
         self.paths = tuple(Path(path) for path in nights)
         self.channels = tuple(channels)
         self.n_epochs, self.stride, self.seed = n_epochs, stride or n_epochs, seed
         self.trim_epochs = trim_epochs
         self.keep_tail, self.keep_unscored = keep_tail or n_epochs is None, keep_unscored
-        self.channel_draw = channel_draw
+        self.channel_draw, self.augment = channel_draw, augment
         opened = [_open(path) for path in self.paths]
+        self._path_of = {night.name: path for night, path in zip(opened, self.paths, strict=True)}
         _check_one_view(opened)
         self.normalise: Normalise = normalise or _declared(opened)
         self._samples = _samples_per_epoch(opened, self.channels)
@@ -164,12 +170,29 @@ class NightWindows(Dataset[Windows]):
         other._cut()
         return other
 
+    def sidecar(self, name: str) -> Mapping[str, Any]:
+        """Return all that is known of the night `<DATASET>/<rec>`."""
+        return _open(self._path_of[name]).sidecar
+
+    @property
+    def datasets(self) -> list[str]:
+        """Data set of every window."""
+        names = [_open(path).sidecar["dataset"] for path in self.paths]
+        return [names[index] for index in self._table[:, 0].tolist()]
+
+    @property
+    def first_stages(self) -> list[int]:
+        """Stage of the first epoch of every window."""
+        rows = self._table[:, :2].tolist()
+        return [int(_open(self.paths[index]).stages[first]) for index, first in rows]
+
     def _read(
         self, blocks: list[torch.Tensor], present: np.ndarray, night: Night, epochs: slice
     ) -> None:
         """Fill one window: a block (L, T) and a row of `present` (C, L) for each channel."""
         length, longest = epochs.stop - epochs.start, present.shape[1]
         sources = self._sources(night, epochs.start)
+        sources, shift_s = self._changed(sources, night, epochs)
         if len(sources) < len(blocks):
             for row in set(range(len(blocks))).difference(source.row for source in sources):
                 blocks[row].zero_()
@@ -178,7 +201,7 @@ class NightWindows(Dataset[Windows]):
             if length < longest:
                 block[length:].zero_()
                 block = block[:length]
-            block.copy_(stored[epochs])
+            block.copy_(_shifted(stored, epochs, shift_s) if shift_s else stored[epochs])
             # in place, so that the block is still in the cache
             torch.add(shift, block, alpha=gain, out=block)
             present[row, :length] = True
@@ -232,6 +255,25 @@ class NightWindows(Dataset[Windows]):
         drawn = set(self.channel_draw(rng, present))
         return [source for source in sources if self.channels[source.row] in drawn]
 
+    def _changed(
+        self, sources: Sequence[_Source], night: Night, epochs: slice
+    ) -> tuple[Sequence[_Source], float]:
+        """Return the channels as they are to be read, and the seconds to read them later."""
+        rng = self._generator(night, epochs.start, 1) if self.augment else None
+        if rng is None:
+            return sources, 0.0
+        change = self.augment.draw(rng, [self.channels[source.row] for source in sources])
+        shift_s = change.shift_s if _may_shift(night, epochs, change.shift_s) else 0.0
+        return [self._moved(source, change) for source in sources], shift_s
+
+    def _moved(self, source: _Source, change: Change) -> _Source:
+        """Return a channel with its factor, in the row of the other side where sides swap."""
+        name = self.channels[source.row]
+        gain, place = change.gains.get(name, 1.0), change.place(name, self.channels)
+        return source._replace(
+            row=self.channels.index(place), gain=source.gain * gain, shift=source.shift * gain
+        )
+
     def _generator(self, night: Night, *more: int) -> np.random.Generator | None:
         """Return the generator of (seed, pass, night), None without a seed."""
         if self.seed is None:
@@ -280,6 +322,22 @@ def _pad(tensor: torch.Tensor, length: int, value: float) -> torch.Tensor:
         return tensor
     shape = (tensor.shape[0], missing, *tensor.shape[2:])
     return torch.cat([tensor, tensor.new_full(shape, value)], dim=1)
+
+
+def _may_shift(night: Night, epochs: slice, shift_s: float) -> bool:
+    """Tell whether all that a shifted window would touch lies in the night and was recorded."""
+    first, end = epochs.start - (shift_s < 0), epochs.stop + (shift_s > 0)
+    if first < 0 or end > night.n_epochs:
+        return False
+    return not night.sidecar["gaps"] or bool(night.recorded[first:end].all())
+
+
+def _shifted(stored: torch.Tensor, epochs: slice, shift_s: float) -> torch.Tensor:
+    """Return epochs (L, T) of a channel (E, T) read `shift_s` later, to the nearest sample."""
+    n_samples = stored.shape[1]
+    begin = epochs.start * n_samples + round(shift_s * n_samples / EPOCH_S)
+    n_epochs = epochs.stop - epochs.start
+    return stored.reshape(-1)[begin : begin + n_epochs * n_samples].view(n_epochs, n_samples)
 
 
 @lru_cache(maxsize=1024)  # a mapping costs address space and 0.3 ms, not memory

@@ -20,8 +20,17 @@ from recordings.channels import TARGETS
 from recordings.labels import Candidate
 
 Channels = Mapping[str, Sequence[Candidate]]
-# `get` can fetch the first five; the others are to be asked for, or not given away at all
-Kind = Literal["physionet", "zenodo", "openneuro", "nsrr", "address", "application", "private"]
+# `get` can fetch the first five; the others are to be asked for, not given away, or made here
+Kind = Literal[
+    "physionet",
+    "zenodo",
+    "openneuro",
+    "nsrr",
+    "address",
+    "application",
+    "private",
+    "simulated",
+]
 
 RESPIRATORY = ("obstructive_apnea", "central_apnea", "mixed_apnea", "hypopnea")
 EVENTS = EVENT_ROWS  # the respiratory ones, desaturation, arousal
@@ -47,7 +56,8 @@ class Source:
     ----------
     kind : str
         `physionet`, `zenodo`, `openneuro`, `nsrr`, `address` (plain files below `name`),
-        `application` (ask the holder) or `private` (not given away; an example of the form).
+        `application` (ask the holder), `private` (not given away; an example of the form) or
+        `simulated` (made by the command in `apply`).
     page : str
         Address a person reads.
     licence : str

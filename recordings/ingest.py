@@ -44,6 +44,8 @@ _USUAL_UNIT = {
     "emg": ("uV", 1.0, (0.1, 500)),
     "ecg": ("mV", 1.0, (0.005, 5)),
 }
+# How files write the units of what is no voltage.
+_SPELLED = {"percent": ("%",), "bpm": ("bpm", "BPM", "1/min")}
 
 
 @dataclass(frozen=True)
@@ -341,8 +343,8 @@ def _in_unit(samples: np.ndarray, channel: Channel, target: Target) -> np.ndarra
     if target.unit == "header_range":
         return _in_header_range(samples, channel)
     if target.kind not in VOLTAGES:
-        if channel.unit not in ("%", ""):
-            raise RecordingError(f"{where} is in {channel.unit}, not in percent")
+        if channel.unit not in (*_SPELLED[target.unit], ""):
+            raise RecordingError(f"{where} is in {channel.unit}, not in {target.unit}")
         return samples
     if channel.unit == "uV":
         factor = 1e-3 if target.unit == "mV" else 1.0

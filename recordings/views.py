@@ -139,6 +139,8 @@ _ALL = (
         right_closed=True,
         as_recorded=True,
     ),
+    # A heart rate alone: beats of a watch, a pulse belt, or a table of intervals.
+    View("hr", {"HR": 120}, normalise="z"),
 )
 
 VIEWS: dict[str, View] = {view.name: view for view in _ALL}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from engine.weights import load
+from models.whole_night import night_proba
 from nights.stages import FOUR_CLASSES, STAGES
 from recordings.channels import Candidate, Montage, resolve
 from recordings.ingest import NightSignals
@@ -52,6 +53,13 @@ class NetworkStager(SignalStager):
         self.model = model.to(device).eval()
         self.device = torch.device(device)
         self.view = VIEWS[card["view"]]
+        if card.get("view_hash", self.view.hash) != self.view.hash:
+            raise ValueError(
+                f"weights {name!r} were trained on another {card['view']} than there is now: "
+                "train them again on nights of the present view"
+            )
+        trained = card.get("channels", tuple(model.channels))  # the others it has never seen
+        self.channels = tuple(channel for channel in model.channels if channel in trained)
         self.classes = _CLASSES[self.model.config.n_classes]
 
     @classmethod
@@ -72,7 +80,7 @@ class NetworkStager(SignalStager):
         ValueError
             If a vote is asked of a model that reads all derivations together.
         """
-        wanted = tuple(self.model.channels)
+        wanted = self.channels
         if len(wanted) > 1 and vote:
             raise ValueError(f"{self.name} reads {len(wanted)} channels together: nothing to vote")
         montage = resolve(recording, wanted, overrides=overrides)
@@ -88,7 +96,7 @@ class NetworkStager(SignalStager):
 
     def pick(self, channels: tuple[str, ...], *, vote: bool) -> tuple[str, ...]:
         """Choose the channels the model knows among those of a stored night."""
-        wanted = tuple(self.model.channels)
+        wanted = self.channels
         if len(wanted) > 1:
             return tuple(name for name in wanted if name in channels)
         known = tuple(name for name in wanted if name in channels and not vote)
@@ -98,7 +106,7 @@ class NetworkStager(SignalStager):
         """Return the hypnodensity (E, K); the mean of it where derivations vote."""
         signals = reading.signals
         assert signals is not None
-        names, recorded = tuple(self.model.channels), ~signals.unscored
+        names, recorded = self.channels, ~signals.unscored
         if len(names) > 1:
             known = {name: signals.normalised(name) for name in names if name in signals.signals}
             return self._night(known, recorded)
@@ -110,7 +118,7 @@ class NetworkStager(SignalStager):
         """Run the model on one night: {channel: (E, T)}, recorded (E,) -> (E, K)."""
         tensors = {name: torch.from_numpy(x).to(self.device) for name, x in signals.items()}
         present = dict.fromkeys(tensors, torch.from_numpy(recorded).to(self.device))
-        return self.model.night_proba(tensors, present).float().cpu().numpy()
+        return night_proba(self.model, tensors, present).float().cpu().numpy()
 
 
 def _normalised(signals: NightSignals) -> list[np.ndarray]:

@@ -16,7 +16,8 @@ from nights.hypnogram import Hypnogram
 from recordings.recording import RecordingError
 from recordings.scoring import read_scoring
 from staging.references import SUFFIXES, beside
-from staging.results import DONE, NO_PERSON, in_classes_of
+
+Staged = tuple[str, Hypnogram, bool]  # name of the recording, hypnogram, whether simulated
 
 
 def read_stagers(
@@ -43,9 +44,9 @@ def read_stagers(
     Raises
     ------
     ValueError
-        If a folder is named without scorings, or holds no hypnogram that one belongs to.
+        If a folder is named without scorings, or holds no hypnogram.
     RecordingError
-        If a hypnogram or scoring cannot be read.
+        If a hypnogram cannot be read, or its scoring is not there or cannot be read.
     """
     found: dict[str, list[NightOutput]] = {}
     for path in paths:
@@ -57,22 +58,34 @@ def read_stagers(
             continue
         if scorings is None:
             raise ValueError(f"{path}: a folder of hypnograms wants --scorings FOLDER beside it")
-        results = sorted(path.rglob(DONE))
-        if not results:
-            found[name] = [_judged(*night, scorings, person_letters) for night in _files(path)]
-            continue
-        for which, file in ((name, "hypnogram.csv"), (f"{name} uncorrected", "uncorrected.csv")):
-            staged = _results(results, file) if which == name or not corrected else ()
-            if nights := [_judged(*night, scorings, person_letters) for night in staged]:
-                found[which] = nights
-    for name, nights in found.items():
-        if not nights:
-            raise ValueError(f"{name}: no hypnograms in it")
+        for which, staged in _folder(path, corrected).items():
+            judged = [_judged(*night, scorings, person_letters) for night in staged]
+            found[f"{name} {which}".strip()] = judged
     return found
 
 
-def _results(finished: Sequence[Path], file: str) -> Iterator[tuple[str, Hypnogram, bool]]:
-    """Yield recording, hypnogram and whether it is simulated, of each night that has `file`."""
+def _folder(path: Path, corrected: bool) -> dict[str, list[Staged]]:
+    """Return the hypnograms of a folder; of our results, the uncorrected ones too."""
+    from staging.results import DONE  # brings torch, which files of outputs do not need
+
+    if results := sorted(path.rglob(DONE)):
+        wanted = {"": "hypnogram.csv"} | ({} if corrected else {"uncorrected": "uncorrected.csv"})
+        kinds = {which: list(_results(results, file)) for which, file in wanted.items()}
+        return {which: staged for which, staged in kinds.items() if staged}
+    staged = [
+        (file.stem, read_scoring(file).hypnogram, False)
+        for file in sorted(path.iterdir())
+        if file.suffix.casefold() in SUFFIXES
+    ]
+    if not staged:
+        raise ValueError(f"{path}: holds neither results ({DONE}) nor hypnograms")
+    return {"": staged}
+
+
+def _results(finished: Sequence[Path], file: str) -> Iterator[Staged]:
+    """Yield each night that has `file`."""
+    from staging.results import NO_PERSON
+
     for done in finished:
         if (hypnogram := done.with_name(file)).exists():
             facts = json.loads(done.read_text(encoding="utf-8"))
@@ -80,17 +93,12 @@ def _results(finished: Sequence[Path], file: str) -> Iterator[tuple[str, Hypnogr
             yield name, read_scoring(hypnogram).hypnogram, NO_PERSON in facts["simulated"]
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Hypnogram, bool]]:
-    """Yield name and hypnogram of each file of anyone's hypnograms."""
-    for path in sorted(folder.iterdir()):
-        if path.suffix.casefold() in SUFFIXES:
-            yield path.stem, read_scoring(path).hypnogram, False
-
-
 def _judged(
     name: str, hypnogram: Hypnogram, simulated: bool, scorings: Path, person_letters: int
 ) -> NightOutput:
     """Lay the scoring of a night on its hypnogram."""
+    from staging.results import in_classes_of
+
     files = list(beside(Path(name), scorings))
     if len(files) != 1:
         what = "no" if not files else f"{len(files)} files that could be its"

@@ -117,7 +117,7 @@ def get(
         If nothing can be had: no list, no network, no token, no space.
     """
     spec, raw_dir = dataset.spec, raw_dir or Path("raw") / dataset.spec.name
-    if spec.source.kind in ("application", "private"):
+    if spec.source.kind in ("application", "private", "simulated"):
         sys.stdout.write(how_to_apply(spec))
         return 1
     fetched = survey(spec, raw_dir, only=only, verify=verify, threads=threads)
@@ -133,6 +133,8 @@ def get(
 
 def how_to_apply(spec: DatasetSpec) -> str:
     """Return what to apply for, and where."""
+    if spec.source.kind == "simulated":
+        return f"{spec.name} is made here: {spec.source.apply}\n"
     if spec.source.kind == "private":
         return f"{spec.name} is not given away; its recipe is an example of the form.\n"
     return (

@@ -42,6 +42,10 @@ class DownloadError(ValueError):
     """A file cannot be had; the message says why."""
 
 
+class Missing(DownloadError):
+    """The server knows no such file."""
+
+
 class Interrupted(DownloadError):
     """A transfer broke off; another attempt may go on from there."""
 
@@ -339,7 +343,7 @@ def _refusal(address: str, error: HTTPError) -> DownloadError:
     named = _SECRET.search(address)
     if error.code in (401, 403) and named:
         return SourceError(f"{told}: the token in {named[1]} is wrong or not granted this data set")
-    return DownloadError(told)
+    return Missing(told) if error.code == 404 else DownloadError(told)
 
 
 def _hidden(text: str, address: str) -> str:

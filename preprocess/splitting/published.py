@@ -15,16 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
 
 from nights.splits import Groups, Split, parse_list, read_list
+from preprocess.fetch import transfer
 
 Lists = list[dict[str, list[str]]]  # {part: recordings} of each fold
 
 _PARTS = ("train", "val", "test")
 _OTHER_NAMES = {"eval": "val", "validation": "val", "dev": "val"}  # how published lists call them
-_WAIT_S = 30
 
 
 @dataclass(frozen=True)
@@ -173,11 +171,7 @@ def _recordings(where: str, name: str) -> list[str]:
         path = Path(where) / name
         return read_list(path) if path.is_file() else []
     try:
-        with urlopen(f"{where.rstrip('/')}/{name}", timeout=_WAIT_S) as answer:
-            return parse_list(answer.read().decode("utf-8", errors="replace"))
-    except HTTPError as error:
-        if error.code == 404:
-            return []
-        raise ValueError(f"{where}: {name} cannot be had ({error})") from None
-    except URLError as error:
-        raise ValueError(f"{where}: {name} cannot be had ({error.reason})") from None
+        listed = transfer.read(f"{where.rstrip('/')}/{name}")
+    except transfer.Missing:
+        return []
+    return parse_list(listed.decode("utf-8", errors="replace"))

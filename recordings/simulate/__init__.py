@@ -1,6 +1,7 @@
 """Artificial nights: physiologically shaped, written as real EDF+ files, with their true scoring.
 
     python -m recordings.simulate --out night.edf --seed 1 --hours 8
+    python -m recordings.simulate --nights 20 --hours 2 --out raw/simulated
 
 The order of things: who sleeps (`stages.Person`) and the stages, then every event
 (`events.Plan`), then the signals, each drawn from the same plan: brain (`eeg`, `waves`), eyes, chin
@@ -87,6 +88,7 @@ class SimulatedNight:
 def simulate_night(
     seed: int,
     *,
+    night: int = 0,
     hours: float = 8.0,
     stages: Sequence[int] | np.ndarray | None = None,
     montage: str = "full",
@@ -104,6 +106,8 @@ def simulate_night(
     seed : int
         The same seed and arguments give the same night; the montage changes neither the person nor
         the stages, events and beats.
+    night : int
+        Which night of this person, from 0: another night has other stages, events and signals.
     hours : float
         Length of the recording from lights off, cut to whole epochs; not used with `stages`.
     stages : int array (E,), optional
@@ -136,6 +140,8 @@ def simulate_night(
     if montage not in MONTAGES:
         raise ValueError(f"no montage {montage!r}; there are {', '.join(MONTAGES)}")
     who, sleep, happens, body, faults = np.random.default_rng(seed).spawn(5)
+    if night:
+        sleep, happens, body, faults = np.random.default_rng([seed, night]).spawn(4)
     person = Person.draw(who, age, ahi)
     given = draw_stages(sleep, int(hours * 120), age=age) if stages is None else stages
     hypnogram = Hypnogram(

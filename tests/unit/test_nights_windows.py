@@ -230,7 +230,7 @@ def test_drawn_channels_change_and_absent_ones_stay_absent(tmp_path: Path) -> No
 
 
 def test_a_draw_of_channels_needs_a_seed(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="needs a seed"):
+    with pytest.raises(ValueError, match="need a seed"):
         NightWindows([_night(tmp_path, 5)], ["C4"], 5, channel_draw=drop_channels)
 
 

@@ -30,10 +30,11 @@ def run(meta: Meta, arrays: Arrays) -> Arrays:
     return {name: output.detach().numpy() for name, output in outputs.items()}
 
 
-def _options(meta: Meta, n_channels: int) -> dict[str, object]:
+def spectral_options(meta: Meta, n_channels: int) -> dict[str, object]:
     """Return what shapes do not tell; the channels stand for themselves."""
     told = meta["config"]
     return {
+        "l2": told.get("l2", 0.001),  # the articles add it to a loss summed over the batch
         "channels": tuple(f"channel {i}" for i in range(n_channels)),
         "samples": 100 * (told["n_frames"] + 1),
         "rate_hz": told["fs"],
@@ -45,12 +46,12 @@ def _options(meta: Meta, n_channels: int) -> dict[str, object]:
 
 def _filled(meta: Meta, arrays: Arrays) -> dict[str, torch.Tensor]:
     """Logits, epoch vectors, attention weights and both losses."""
-    options = _options(meta, meta["config"]["channels"])
+    options = spectral_options(meta, meta["config"]["channels"])
     model = published.load("seqsleepnet", weights(meta), **options)
     outputs = _outputs(model, torch.from_numpy(draw(meta, "x", arrays)))
     labels = torch.from_numpy(arrays["labels"]).long()
     outputs["output_loss"] = _loss(outputs["logits"], labels)
-    outputs["total_loss"] = outputs["output_loss"] + _penalty(model, l2=0.001)
+    outputs["total_loss"] = outputs["output_loss"] + model.penalty()
     return outputs
 
 
@@ -59,7 +60,7 @@ def _released(meta: Meta, arrays: Arrays) -> dict[str, torch.Tensor]:
     outputs = {}
     for name, entry in meta["models"].items():
         path = published_file("sleep_transfer_learning", {"path": entry["weights"]})
-        options = _options(meta, entry["channels"])
+        options = spectral_options(meta, entry["channels"])
         model = published.load("seqsleepnet", read_foreign(path), **options)
         x = torch.from_numpy(_smooth_spectra(entry["inputs"]["x"]))
         outputs |= {f"{name}/{key}": value for key, value in _outputs(model, x).items()}
@@ -90,7 +91,7 @@ def _smooth_spectra(recipe: Meta) -> np.ndarray:
 def _trained(meta: Meta, arrays: Arrays) -> dict[str, torch.Tensor]:
     """Gradients and running statistics of the first step, weights after the last."""
     told = meta["config"]
-    model = published.load("seqsleepnet", weights(meta), **_options(meta, told["channels"]))
+    model = published.load("seqsleepnet", weights(meta), **spectral_options(meta, told["channels"]))
     x, labels = torch.from_numpy(draw(meta, "x", arrays)), torch.from_numpy(arrays["labels"]).long()
     adam = torch.optim.Adam(
         model.parameters(), lr=told["lr"], betas=tuple(told["betas"]), eps=told["eps"]
@@ -99,7 +100,7 @@ def _trained(meta: Meta, arrays: Arrays) -> dict[str, torch.Tensor]:
     outputs, losses = {}, []
     for step in range(told["steps"]):
         logits = model.stage(model.encode(x)[0]).logits
-        loss = _loss(logits, labels) + _penalty(model, told["l2"])
+        loss = _loss(logits, labels) + model.penalty()
         adam.zero_grad()
         loss.backward()
         if step == 0:
@@ -125,9 +126,3 @@ def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (
         F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / logits.shape[1]
     )
-
-
-def _penalty(model: SeqSleepNet, l2: float) -> torch.Tensor:
-    """Half the squares of all parameters but the filterbanks."""
-    squares = [p.square().sum() for k, p in model.named_parameters() if "filterbank" not in k]
-    return l2 * 0.5 * torch.stack(squares).sum()

@@ -1,0 +1,128 @@
+"""What `main_train.py` and `main_finetune.py` can be told, beside what each adds of its own.
+
+Nothing heavy is imported here, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Train a stager; a setting that is not given is that of the recipe (engine/recipes.py)."""
+
+    # night stores or data sets in them, such as data/psg9/HMC; all of one view
+    nights: tuple[Path, ...] = ()
+    channels: tuple[str, ...] = ()  # channels to read; default: those of the model
+    val_share: float | None = None  # share of the persons that validate, to choose the weights
+    trim_minutes: float = 0.0  # leave out wake farther than this from sleep; 0 = keep all
+    # --- learning
+    n_passes: int | None = None  # runs over the training nights
+    max_steps: int | None = None  # stop after so many steps
+    evaluate_every: int | None = None  # steps between validations; 0 = one a pass
+    patience: int | None = None  # validations without a better figure before stopping; 0 = never
+    batch_size: int | None = None  # windows per batch
+    accumulate: int | None = None  # batches per step
+    find_batch: bool = False  # the largest batch that fits; as many of them as make the one wanted
+    memory_mb: float = 0.0  # with --find-batch: limit, needed on a CPU; 0 = all of a GPU
+    lr: float | None = None  # highest learning rate
+    min_lr: float | None = None  # learning rate at the end
+    warmup: float | None = None  # share of the steps in which the rate rises
+    schedule: Literal["smooth", "constant", "lpsgm"] | None = None  # of the rate; lpsgm: published
+    weight_decay: float | None = None  # decay of the weights
+    clip: float | None = None  # largest norm of the gradient; 0 = as it comes
+    ema: float | None = None  # decay of the running average of the weights; 0 = none
+    class_weights: Literal["none", "balanced"] | None = None  # in the loss
+    headline: Literal["kappa", "accuracy", "macro_f1", "nll"] | None = None  # chooses the weights
+    validate: Literal["windows", "nights"] | None = None  # windows side by side, or nights as used
+    # --- windows
+    window: int | None = None  # epochs of a training window, for models that take any number
+    balance: float = 0.0  # 0: every window counts alike, 1: every data set does
+    channel_draw: Literal["none", "crop", "drop"] | None = None  # train on changing channels
+    shift_s: float | None = None  # shift windows in time, standard deviation in seconds
+    gain: float | None = None  # scale channels, standard deviation of the log of the factor
+    swap: float | None = None  # probability to exchange left and right leads
+    # --- machine
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of matrix products
+    compile: bool = False  # compile the forward pass
+    save_every: int | None = None  # steps between two writings of last.pt; 0 = with validations
+    workers: int = 0  # processes that read windows ahead
+    writers: tuple[str, ...] = ()  # tensorboard mlflow: who else gets the rows of log.jsonl
+    threads: int = 1  # of a processor, per process
+    seed: int = 0  # of the split, the model, the windows and dropout
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto = cuda where there is one
+    resume: bool = False  # go on with the run in --out
+    dry_run: bool = False  # two steps on the shortest nights, all outputs
+
+    def __post_init__(self) -> None:
+        if not self.nights:
+            raise ValueError("--nights PATH is wanted: night stores, such as data/psg9/HMC")
+
+    @property
+    def plan_changes(self) -> dict[str, Any]:
+        """Fields of the recipe's plan that were given."""
+        names = (
+            *("n_passes", "max_steps", "evaluate_every", "patience", "accumulate", "lr"),
+            *("min_lr", "warmup", "schedule", "weight_decay", "clip", "ema", "save_every"),
+        )
+        given = {name: getattr(self, name) for name in names}
+        changes = {name: value for name, value in given.items() if value is not None}
+        return changes | {"precision": self.precision, "compile": self.compile}
+
+    @property
+    def recipe_changes(self) -> dict[str, Any]:
+        """Fields of the recipe that were given, the plan apart."""
+        names = (
+            *("batch_size", "class_weights", "headline", "validate", "window", "channel_draw"),
+            *("shift_s", "gain", "swap", "val_share"),
+        )
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def trim_epochs(self) -> int | None:
+        """Epochs of wake to keep around sleep, None for all."""
+        return round(2 * self.trim_minutes) if self.trim_minutes else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Settings):
+    """Train a stager from scratch; what is not given is as the recipe says (engine/recipes.py)."""
+
+    model: str = "lpsgm"  # a stager of the registry
+    # paper, script (where a paper's code differs), trial (a processor, minutes), or a preset of the
+    # model, such as paper-10 of seqsleepnet
+    preset: str = "paper"
+    field: tuple[str, ...] = ()  # KEY=VALUE of the model's configuration: architecture=cat_avg
+    classes: Literal[5, 4] = 5  # 5: W N1 N2 N3 R; 4: W L D R
+    init: str = ""  # weights of the first step, of a model that is trained in two (deepsleepnet)
+    out: Path = Path("runs/train")  # run folder; one that holds a run is refused without --resume
+    # --- who is trained and tested on
+    split: str = ""  # splits/NAME.json of the store, or a file; drawn by person when empty
+    fold: tuple[int, ...] = ()  # of a split with folds, those to run, from 0; all by default
+    # data sets, or parts of one such as SHHS-2, that are tested and never trained on
+    hold_out: tuple[str, ...] = ()
+    test_share: float = 0.1  # share of the persons tested; with --hold-out nobody else is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning(Settings):
+    """Tune weights to a centre; what is not given is as the recipe says (engine/recipes.py)."""
+
+    init: str = ""  # weights by name (main_weights.py list) or a .safetensors file
+    # which parts are trained: all; head (softmax only); sequence, epoch (each with the head) where
+    # the model has them
+    mode: str = "all"
+    out: Path = Path("runs/finetune")  # gets config.json, results.json and a folder for each fold
+    folds: int = 5  # by person, every person tested once
+    fold: tuple[int, ...] = ()  # run these folds only, from 0
+    label: str = ""  # divide each value of this label alike, such as a diagnosis
+    split: str = ""  # splits/NAME.json of the store, or a file, instead of drawn folds
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.init:
+            raise ValueError("--init NAME|FILE is wanted: the weights to begin with")
