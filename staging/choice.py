@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.denoising import JudgedNight
 from evaluation.metrics import Comparison, compare
+from nights.stages import UNSCORED
 from staging.outputs import raw_stages
 
 ABSTAINS = "abstains"
@@ -30,7 +31,7 @@ def choose(nights: Sequence[JudgedNight], options: Mapping[str, Stages]) -> str:
         What each option makes of every night.
     """
     persons = [night.person for night in nights]
-    truths = [night.stages for night in nights]
+    truths = [compared(night) for night in nights]
     base = best_single(nights)
     best, gain = ABSTAINS, 0.0
     for name, stages in options.items():
@@ -45,12 +46,21 @@ def choose(nights: Sequence[JudgedNight], options: Mapping[str, Stages]) -> str:
 
 def best_single(nights: Sequence[JudgedNight]) -> Comparison:
     """Return the agreement of the most accurate single stager."""
-    truths = [night.stages for night in nights]
+    truths = [compared(night) for night in nights]
     each = [
         compare(truths, [raw_stages(night, stager) for night in nights])
         for stager in range(nights[0].evidence.shape[1])
     ]
     return max(each, key=lambda found: found.pooled["accuracy"])
+
+
+def compared(night: JudgedNight) -> np.ndarray:
+    """Return the scoring (E,) of the epochs of which every stager said something, else -1.
+
+    Otherwise a correction could gain by the epochs it keeps silent about.
+    """
+    heard = np.isfinite(night.evidence).all(axis=(1, 2))
+    return np.where(heard, night.stages, UNSCORED)
 
 
 def _standard_error(before: Comparison, after: Comparison, persons: Sequence[str]) -> float:

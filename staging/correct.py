@@ -126,8 +126,7 @@ def denoise(
     denoiser : Denoises
         A `staging.denoiser.Committee`, generic or fitted to the stager.
     voices : float array (E, S, 5) or None
-        What each of several stagers said, where the hypnogram is what they say together. Epochs of
-        which one of them said nothing stay as they are.
+        What each of several stagers said, where the hypnogram is what they say together.
 
     Returns
     -------
@@ -147,8 +146,6 @@ def denoise(
     evidence = np.full(said.shape, np.nan, dtype=np.float32)
     evidence[usable] = _log_probs(said[usable])
     proba = np.exp(denoiser.log_probs(evidence))
-    silent = usable & ~np.isfinite(proba).all(axis=1)
-    proba[silent] = hypnogram.proba[silent]
     stages = np.full(hypnogram.n_epochs, UNSCORED, dtype=np.int8)
     stages[usable] = proba[usable].argmax(axis=1)
     what = "hypnodensity: the denoiser's posterior of each epoch given the whole stretch"
@@ -180,7 +177,7 @@ def lock_in(before: np.ndarray, after: np.ndarray, classes: Sequence[str]) -> st
     of Sleep-EDF, three on 50 of DOD. At the published weight 0.1 no share rose by more than 15.0
     points; at 0.4, where whole nights collapse, 144 of the 150 DOD nights are found.
     """
-    scored = after != UNSCORED
+    scored = (after != UNSCORED) & (before != UNSCORED)
     n_scored, n_classes = max(1, int(scored.sum())), len(classes)
     was = np.bincount(before[scored], minlength=n_classes) / n_scored
     now = np.bincount(after[scored], minlength=n_classes) / n_scored

@@ -86,6 +86,12 @@ def as_one(evidence: np.ndarray) -> np.ndarray:
     return np.where(votes > 0, log_softmax(mean, axis=1), np.nan).astype(np.float32)
 
 
+def filled(told: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+    """Return a posterior (E, 5), with what the stagers (E, S, 5) say together where it has none."""
+    silent = ~np.isfinite(told).all(axis=1)
+    return np.where(silent[:, None], as_one(evidence), told)
+
+
 def spoiled(
     nights: Sequence[StageNight], n_stagers: int, rng: np.random.Generator
 ) -> list[JudgedNight]:
@@ -132,7 +138,8 @@ class Committee:
     def log_probs(self, evidence: np.ndarray, person: str = "") -> np.ndarray:
         """Return the log posterior, float32 (E, 5), for the outputs (E, S, 5) of one night.
 
-        A generic denoiser of one stager takes the sum of several as one.
+        A generic denoiser takes what several stagers say together (`as_one`). Where one of several
+        said nothing, a fitted one leaves what the others say together.
 
         Raises
         ------
@@ -146,11 +153,12 @@ class Committee:
                 f"this denoiser was fitted to {self.n_stagers} stagers heard together, the night "
                 f"has {evidence.shape[1]}: name a file of scored nights for each of --stager a,b"
             )
+        if evidence.shape[1] != self.n_stagers:
+            evidence = as_one(evidence)[:, None]
         read = fused(evidence, self.temperatures)
-        if read.shape[1] != self.n_stagers:
-            read = tempered(read.sum(axis=1))[:, None]
         told = [denoised_log_probs(member, read) for member in self.members]
-        return (logsumexp(told, axis=0) - np.log(len(told))).astype(np.float32)
+        mean = logsumexp(told, axis=0) - np.log(len(told))
+        return filled(mean.astype(np.float32), read)
 
 
 def fit(
@@ -202,7 +210,8 @@ def fit(
         member = _taught(generic, taught or left_out, left_out, run, n_passes, lr, seed)
         members.append(member)
         if taught:
-            unseen |= {n.night: denoised_log_probs(member, n.evidence) for n in left_out}
+            told = {n.night: denoised_log_probs(member, n.evidence) for n in left_out}
+            unseen |= {n.night: filled(told[n.night], n.evidence) for n in left_out}
     return Committee(tuple(members), frozenset(persons), unseen, temperatures)
 
 

@@ -16,7 +16,7 @@ from evaluation import ceiling
 from evaluation.metrics import SCORES, compare
 from evaluation.paired import paired_gain
 from nights.atomic import write_text
-from nights.stages import STAGES
+from nights.stages import STAGES, UNSCORED
 from staging.correct import lock_in
 from staging.outputs import raw_stages, read_judged, together
 from staging.prior import StagePrior
@@ -121,10 +121,14 @@ def judge(
 ) -> dict[str, dict]:
     """Return for each way its pooled metrics, its gain over the first way, and what it decided.
 
-    The gains carry 95 % intervals by person. `where` tells the share that is right by transition;
-    `locked_in` counts the nights in which one stage spread far beyond what the stager gave.
+    Judged are the epochs of which the first stager said something. The gains carry 95 % intervals
+    by person. `where` tells the share that is right by transition; `locked_in` counts the nights in
+    which one stage spread far beyond what the stager gave.
     """
-    truths, persons = [n.stages for n in nights], [n.person for n in nights]
+    raw = [raw_stages(night) for night in nights]
+    spoken = [said != UNSCORED for said in raw]  # all ways are judged on these epochs
+    truths = [np.where(k, n.stages, UNSCORED) for k, n in zip(spoken, nights, strict=True)]
+    persons = [n.person for n in nights]
     compared = {name: compare(truths, found.stages) for name, found in results.items()}
     base = next(iter(compared.values()))
     rows = {}
@@ -135,8 +139,8 @@ def judge(
             for score in SCORES
         }
         warned = [
-            lock_in(raw_stages(night), stages, STAGES)
-            for night, stages in zip(nights, results[name].stages, strict=True)
+            lock_in(said, stages, STAGES)
+            for said, stages in zip(raw, results[name].stages, strict=True)
         ]
         rows[name] = {
             "choice": results[name].choice,
