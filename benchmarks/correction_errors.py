@@ -61,7 +61,7 @@ def trials(out: Path) -> dict[str, dict[str, Any]]:
         done = out / f"{row.trial.replace(' ', '_')}.json"
         if done.exists():
             rows = json.loads(done.read_text(encoding="utf-8"))
-            for way in ("none", row.way):
+            for way in (way for way in ("none", row.way) if way in rows):
                 found[f"{row.trial}, {way}"] = rows[way] | rows[way]["where"]
     return found
 

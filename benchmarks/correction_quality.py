@@ -194,6 +194,8 @@ def summary(out: Path) -> str:
         done = out / f"{row.trial.replace(' ', '_')}.json"
         if done.exists():
             found = json.loads(done.read_text(encoding="utf-8"))
+            if row.way not in found:  # left out by --ways
+                continue
             raw, ours = (_scores(found[way]) for way in ("none", row.way))
             gain = _scores({key: value["value"] for key, value in found[row.way]["gain"].items()})
             told = (row.published, row.peer, row.goal, ours, gain, found[row.way]["choice"])

@@ -98,14 +98,18 @@ def learn(
         return Fitted(committee, FITTED, 0)
     said = [committee.unseen[night.night] for night in judged]
     plain = Committee((generic,))
+    heard = {night.night: largest(plain.log_probs(night.evidence)) for night in nights}
     options = {
-        GENERIC: [largest(plain.log_probs(night.evidence)) for night in judged],
+        GENERIC: [heard[night.night] for night in judged],
         FITTED: [largest(rows) for rows in said],
     }
     weights = {f"{FITTED}, weight {weight:g}": weight for weight in JOINED_WEIGHTS if prior}
     for name, weight in weights.items():
         options[name] = joined(judged, said, prior, weight)  # type: ignore[arg-type]
     chosen = choose(judged, options)
+    if chosen == ABSTAINS:  # what was fitted to nobody can be judged on everybody
+        judged = list(nights)
+        chosen = choose(judged, {GENERIC: [heard[night.night] for night in judged]})
     taken = plain if chosen == GENERIC else committee
     n_persons = len({night.person for night in judged})
     return Fitted(taken, chosen, n_persons, weights.get(chosen, 0.0))
