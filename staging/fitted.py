@@ -90,14 +90,15 @@ def learn(
 
     Notes
     -----
-    With the nights of one person alone there is nobody left to decide on: the fit is used.
+    With the nights of one person alone nobody is left to decide on: the generic denoiser is used. A
+    fit to one night is worse than none (`docs/correction.md`, the curve).
     """
+    plain = Committee((generic,))
+    if len({night.person for night in nights}) == 1:
+        return Fitted(plain, GENERIC, 0)
     committee = fit(nights, generic, folder, n_members=n_members, n_passes=n_passes, seed=seed)
     judged = [night for night in nights if night.night in committee.unseen]
-    if not judged:
-        return Fitted(committee, FITTED, 0)
     said = [committee.unseen[night.night] for night in judged]
-    plain = Committee((generic,))
     heard = {night.night: largest(plain.log_probs(night.evidence)) for night in nights}
     options = {
         GENERIC: [heard[night.night] for night in judged],

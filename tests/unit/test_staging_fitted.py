@@ -95,6 +95,14 @@ def test_the_language_model_is_joined_where_that_gains_more(
     assert found.choice == f"denoiser, weight {found.weight:g}"
 
 
+def test_one_person_alone_teaches_nothing_that_could_be_judged(
+    generic: Denoiser, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    found = learn(judged(rng)[:1], generic, tmp_path)
+    assert (found.choice, found.n_persons) == ("generic", 0)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_gain_that_may_be_chance_is_none(rng: np.random.Generator) -> None:
     """One person gains, five lose nothing: the standard error is as large as the gain."""
     nights = judged(rng)
