@@ -54,43 +54,123 @@ def serves(encoder: SignalEncoder, x: torch.Tensor) -> bool:
     )
 
 
-def encode_night(encoder: SignalEncoder, x: torch.Tensor, recorded: torch.Tensor) -> torch.Tensor:
+class Rooms:
+    """Memory for layers, used again and again: fresh pages cost as much as a convolution."""
+
+    def __init__(self) -> None:
+        self._free: list[torch.Tensor] = []
+
+    def take(self, n: int, width: int) -> torch.Tensor:
+        """Return (1 + n + 1, width) to be filled, its first and last row zero."""
+        wanted = (n + 2) * width
+        fitting = [room for room in self._free if len(room) >= wanted]
+        room = min(fitting, key=len) if fitting else torch.empty(wanted)
+        self._free = [other for other in self._free if other is not room]
+        rows = room[:wanted].view(n + 2, width)
+        rows[0] = rows[-1] = 0
+        return rows
+
+    def give_back(self, rows: torch.Tensor) -> None:
+        """Take rows that are no longer needed."""
+        self._free.append(torch.as_strided(rows, (rows.untyped_storage().nbytes() // 4,), (1,), 0))
+
+
+def encode_night(
+    encoder: SignalEncoder, x: torch.Tensor, recorded: torch.Tensor, rooms: Rooms | None = None
+) -> torch.Tensor:
     """Encode a night (E, T), recorded where `recorded` (E,), as vectors (E, D)."""
+    rooms = rooms or Rooms()
     there = None if recorded.all() else recorded
     if there is not None:
         x = x.masked_fill(~there[:, None], 0)
-    rows = Rows(_room(x.numel(), 1))
+    rows = Rows(rooms.take(x.numel(), 1))
     rows.values[1:-1, 0] = x.flatten()
     for block in encoder.cnn:
-        rows = halve(cast("HalvingBlock", block), rows, there)
-    return encoder.epochs(rows.values[None, 1:-1].mT)[0]
+        rows = halve(cast("HalvingBlock", block), rows, there, rooms)
+    vectors = encoder.epochs(rows.values[None, 1:-1].mT)[0]
+    rooms.give_back(rows.values)
+    return vectors
 
 
-def halve(block: HalvingBlock, x: Rows, recorded: torch.Tensor | None) -> Rows:
+def halve(block: HalvingBlock, x: Rows, recorded: torch.Tensor | None, rooms: Rooms) -> Rows:
     """Run a block on activated rows."""
-    y = x
-    for layer in (block.conv1, block.conv2, block.conv3):
-        y = convolve(layer, y, recorded)
-    return _close(block, y, x, recorded)
+    one = convolve(block.conv1, x, recorded, rooms)
+    two = convolve(block.conv2, one, recorded, rooms)
+    rooms.give_back(one.values)
+    three = convolve(block.conv3, two, recorded, rooms)
+    rooms.give_back(two.values)
+    closed = _close(block, three, x, recorded)
+    rooms.give_back(x.values)
+    return closed
 
 
-def convolve(layer: ConvLayer, x: Rows, recorded: torch.Tensor | None) -> Rows:
+def convolve(layer: ConvLayer, x: Rows, recorded: torch.Tensor | None, rooms: Rooms) -> Rows:
     """Run a layer: the raw output and how it is to be normalised."""
-    stride = layer.conv.stride[0]
-    taps = layer.conv.weight.permute(2, 1, 0).contiguous()  # (3, n_in, n_out)
+    stride, taps = layer.conv.stride[0], layer.conv.weight.permute(2, 1, 0)  # (3, n_in, n_out)
+    multiply = _product(taps, stride)
     n_in, n_out = taps.shape[1:]
-    out = _room(len(x) // stride, n_out)
-    scratch = x.values.new_empty(stride * _rows_at_once(n_in, n_out) + 2, n_in)
+    n, at_once = len(x) // stride, BLOCK // max(n_in, n_out)
+    out = rooms.take(n, n_out)
+    scratch = x.values.new_empty(stride * at_once + 2, n_in)
+    squares = x.values.new_empty(at_once, n_out)
     sums = torch.zeros(2, n_out, dtype=torch.float64)
-    for first, end in _blocks(len(x) // stride, _rows_at_once(n_in, n_out)):
+    for first, end in _blocks(n, at_once):
         rows = _activated(layer.activation, x, stride * first, stride * end + 2, scratch, recorded)
         made = out[1 + first : 1 + end]
-        _multiply(rows, taps, stride, made)
-        if layer.norm is not None:
-            _mask(made, first, len(x) // stride, recorded)
-            sums[0] += made.sum(dim=0)
-            sums[1] += made.square().sum(dim=0)
-    return Rows(out, *_scaling(layer.norm, sums, len(out) - 2, recorded))
+        multiply(rows, made)
+        _mask(made, first, n, recorded)
+        sums[0] += made.sum(dim=0)
+        sums[1] += torch.mul(made, made, out=squares[: len(made)]).sum(dim=0)
+    return Rows(out, *_scaling(layer.norm, sums, n, recorded))
+
+
+def _product(
+    taps: torch.Tensor, stride: int
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return the convolution of rows (stride n + 2, n_in) into `out` (n, n_out), n even.
+
+    With two neighbours taken as one row most of it is one product: for stride 1, outputs (0, 1) of
+    inputs (0, 1), to which input -1 and input 2 are added; for stride 2, inputs (0, 1), and -1.
+    """
+    before, here, after = taps.contiguous()
+    n_in, n_out = here.shape
+    if n_in == 1:
+        return _product_of_one(taps, stride)
+    if stride == 2:
+        pair = torch.cat([here, after])  # (2 n_in, n_out)
+
+        def halving(rows: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+            n = len(out)
+            torch.mm(rows[1 : 1 + 2 * n].view(n, -1), pair, out=out)
+            return out.addmm_(rows[: 2 * n : 2], before)
+
+        return halving
+    both = torch.cat([torch.cat([here, before], 1), torch.cat([after, here], 1)])
+
+    def full(rows: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        pairs = out.view(-1, 2 * n_out)
+        torch.mm(rows[1:-1].view(-1, 2 * n_in), both, out=pairs)
+        pairs[:, :n_out].addmm_(rows[:-2:2], before)
+        pairs[:, n_out:].addmm_(rows[3::2], after)
+        return out
+
+    return full
+
+
+def _product_of_one(
+    taps: torch.Tensor, stride: int
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return the same for a single channel: eight outputs of their common window at once."""
+    n_out, window = taps.shape[2], 8 * stride + 3 - stride
+    banded = taps.new_zeros(window, 8, n_out)
+    for place in range(8):
+        banded[stride * place : stride * place + 3, place] = taps[:, 0]
+
+    def product(rows: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        windows = rows.view(-1).unfold(0, window, 8 * stride)
+        return torch.mm(windows, banded.flatten(1), out=out.view(-1, 8 * n_out))
+
+    return product
 
 
 def _activated(
@@ -102,7 +182,6 @@ def _activated(
     recorded: torch.Tensor | None,
 ) -> torch.Tensor:
     """Return rows first..end - 1 of `x`, counted with the row of zeros in front, activated."""
-    end = min(end, len(x.values))
     raw = x.values[first:end]
     if x.gain is None:
         return raw
@@ -117,37 +196,26 @@ def _activated(
     return rows
 
 
-def _multiply(rows: torch.Tensor, taps: torch.Tensor, stride: int, out: torch.Tensor) -> None:
-    """Convolve rows (stride n + 2, n_in) into `out` (n, n_out)."""
-    n = len(out)
-    if taps.shape[1] == 1:
-        torch.mm(rows.flatten().unfold(0, 3, stride)[:n], taps[:, 0], out=out)
-        return
-    torch.mm(rows[0::stride][:n], taps[0], out=out)
-    out.addmm_(rows[1::stride][:n], taps[1])
-    out.addmm_(rows[2::stride][:n], taps[2])
-
-
 def _close(block: HalvingBlock, y: Rows, x: Rows, recorded: torch.Tensor | None) -> Rows:
-    """Activate and pool what the last layer made, add the shortcut, activate."""
-    halves = 2 if block.pool == "max" else 1
-    n, width = len(y) // halves, y.values.shape[1]
-    out = y.values if halves == 1 else _room(n, width)
-    at_once = _rows_at_once(width, width)
+    """Activate and pool what the last layer made, add the shortcut, activate; all in place."""
+    halves, width = (2 if block.pool == "max" else 1), y.values.shape[1]
+    n, at_once = len(y) // halves, BLOCK // width
+    out = y.values[: n + 2]
     scratch = out.new_empty(halves * at_once, width)
     for first, end in _blocks(n, at_once):
         begin = 1 + halves * first
-        rows = _activated(
-            block.conv3.activation, y, begin, 1 + halves * end, scratch, recorded
-        )
+        rows = _activated(block.conv3.activation, y, begin, 1 + halves * end, scratch, recorded)
         made = out[1 + first : 1 + end]
         if halves == 2:
             rows = torch.maximum(rows[0::2], rows[1::2])
-        if block.downsample is not None:
+        if block.downsample is None:
+            made.copy_(rows)
+        else:
             shortcut = block.downsample.weight[..., 0].T  # (n_in, n_out)
-            rows = torch.addmm(rows, x.values[1 + 2 * first : 1 + 2 * end : 2], shortcut)
-        made.copy_(rows)
+            skipped = x.values[1 + 2 * first : 1 + 2 * end : 2]
+            torch.addmm(rows, skipped, shortcut, out=made)
         _activate(block.activation, made)
+    out[-1] = 0
     return Rows(out)
 
 
@@ -164,6 +232,8 @@ def _scaling(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return gain and shift (C,) of a norm, from the sum and the sum of squares of n rows."""
     if isinstance(norm, BatchNorm):
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
         gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         return gain, norm.bias - norm.running_mean * gain
     assert isinstance(norm, InstanceNorm)
@@ -186,18 +256,6 @@ def _blocks(n: int, at_once: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + at_once, n)
 
 
-def _rows_at_once(n_in: int, n_out: int) -> int:
-    """Return how many output rows to work on at a time."""
-    return BLOCK // max(n_in, n_out)
-
-
-def _room(n: int, width: int) -> torch.Tensor:
-    """Return (1 + n + 1, width) to be filled, its first and last row zero."""
-    room = torch.empty(n + 2, width)
-    room[0] = room[-1] = 0
-    return room
-
-
 def night_logits(model: Wav2Sleep, signals: Mapping, present: Mapping) -> torch.Tensor:
     """Return the logits (E, K) of a night; see `models.wav2sleep.Wav2Sleep.night_proba`."""
     from models.wav2sleep import known_channels
@@ -209,13 +267,13 @@ def night_logits(model: Wav2Sleep, signals: Mapping, present: Mapping) -> torch.
     if not recorded.any():
         raise ValueError(f"nothing was recorded of {', '.join(known)}")
     known_there = recorded.any(dim=1)[0].tolist()
-    features = []
+    features, rooms = [], Rooms()
     for i, channel in enumerate(known):
         if known_there[i]:
             encoder = cast("SignalEncoder", model.encoders[model.config.encoder_of[channel]])
             night, mask = batch.pop(channel), recorded[..., i]
             if serves(encoder, night):
-                encoded = encode_night(encoder, night[0], mask[0])[None]
+                encoded = encode_night(encoder, night[0], mask[0], rooms)[None]
             else:
                 encoded = encoder(night, mask)
             features.append(encoded if model.embedding is None else encoded + model.embedded(channel))
