@@ -11,7 +11,7 @@ written raw, its sums taken while it is still there. Time is the slow axis (T, C
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
@@ -107,112 +107,90 @@ def halve(block: HalvingBlock, x: Rows, recorded: torch.Tensor | None, rooms: Ro
 def convolve(layer: ConvLayer, x: Rows, recorded: torch.Tensor | None, rooms: Rooms) -> Rows:
     """Run a layer: the raw output and how it is to be normalised."""
     stride, taps = layer.conv.stride[0], layer.conv.weight.permute(2, 1, 0)  # (3, n_in, n_out)
-    multiply = _product(taps, stride)
-    n_in, n_out = taps.shape[1:]
-    n, at_once = len(x) // stride, BLOCK // max(n_in, n_out)
-    out = rooms.take(n, n_out)
-    scratch = x.values.new_empty(stride * at_once + 2, n_in)
+    n, n_out = len(x) // stride, taps.shape[2]
+    at_once = _rows_at_once(*taps.shape[1:])
+    out, starts = rooms.take(n, n_out), range(0, n, at_once)
+    activated = _Activated(layer.activation, x, stride * at_once + 2, recorded)
     squares = x.values.new_empty(at_once, n_out)
-    sums = torch.zeros(2, n_out, dtype=torch.float64)
-    for first, end in _blocks(n, at_once):
-        rows = _activated(layer.activation, x, stride * first, stride * end + 2, scratch, recorded)
-        made = out[1 + first : 1 + end]
-        multiply(rows, made)
-        _mask(made, first, n, recorded)
-        sums[0] += made.sum(dim=0)
-        sums[1] += torch.mul(made, made, out=squares[: len(made)]).sum(dim=0)
-    return Rows(out, *_scaling(layer.norm, sums, n, recorded))
+    sums = x.values.new_empty(2, len(starts), n_out)
+    multiply = _product_of_one if taps.shape[1] == 1 else _product
+    taps = taps.contiguous()
+    for start, total, square in zip(starts, *(rows.unbind() for rows in sums), strict=True):
+        made = out[1 + start : 1 + min(start + at_once, n)]
+        multiply(activated(stride * start, stride * len(made) + 2), taps, stride, made)
+        _mask(made, start, n, recorded)
+        torch.sum(made, 0, out=total)
+        torch.sum(torch.mul(made, made, out=squares[: len(made)]), 0, out=square)
+    return Rows(out, *_scaling(layer.norm, sums.double().sum(dim=1), n, recorded))
 
 
-def _product(
-    taps: torch.Tensor, stride: int
-) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Return the convolution of rows (stride n + 2, n_in) into `out` (n, n_out), n even.
-
-    With two neighbours taken as one row most of it is one product: for stride 1, outputs (0, 1) of
-    inputs (0, 1), to which input -1 and input 2 are added; for stride 2, inputs (0, 1), and -1.
-    """
-    before, here, after = taps.contiguous()
-    n_in, n_out = here.shape
-    if n_in == 1:
-        return _product_of_one(taps, stride)
-    if stride == 2:
-        pair = torch.cat([here, after])  # (2 n_in, n_out)
-
-        def halving(rows: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-            n = len(out)
-            torch.mm(rows[1 : 1 + 2 * n].view(n, -1), pair, out=out)
-            return out.addmm_(rows[: 2 * n : 2], before)
-
-        return halving
-    both = torch.cat([torch.cat([here, before], 1), torch.cat([after, here], 1)])
-
-    def full(rows: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        pairs = out.view(-1, 2 * n_out)
-        torch.mm(rows[1:-1].view(-1, 2 * n_in), both, out=pairs)
-        pairs[:, :n_out].addmm_(rows[:-2:2], before)
-        pairs[:, n_out:].addmm_(rows[3::2], after)
-        return out
-
-    return full
+def _product(rows: torch.Tensor, taps: torch.Tensor, stride: int, out: torch.Tensor) -> None:
+    """Convolve rows (stride n + 2, n_in) with taps (3, n_in, n_out) into `out` (n, n_out)."""
+    last = stride * len(out)
+    before, here, after = taps.unbind()
+    torch.mm(rows[0:last:stride], before, out=out)
+    out.addmm_(rows[1 : last + 1 : stride], here)
+    out.addmm_(rows[2 : last + 2 : stride], after)
 
 
 def _product_of_one(
-    taps: torch.Tensor, stride: int
-) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Return the same for a single channel: eight outputs of their common window at once."""
-    n_out, window = taps.shape[2], 8 * stride + 3 - stride
+    rows: torch.Tensor, taps: torch.Tensor, stride: int, out: torch.Tensor
+) -> None:
+    """Do the same for a single channel: eight outputs of their common window at once."""
+    window, n_out = 8 * stride + 3 - stride, taps.shape[2]
     banded = taps.new_zeros(window, 8, n_out)
     for place in range(8):
         banded[stride * place : stride * place + 3, place] = taps[:, 0]
-
-    def product(rows: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        windows = rows.view(-1).unfold(0, window, 8 * stride)
-        return torch.mm(windows, banded.flatten(1), out=out.view(-1, 8 * n_out))
-
-    return product
+    windows = rows.view(-1).unfold(0, window, 8 * stride)
+    torch.mm(windows, banded.flatten(1), out=out.view(-1, 8 * n_out))
 
 
-def _activated(
-    activation: Callable[[torch.Tensor], torch.Tensor],
-    x: Rows,
-    first: int,
-    end: int,
-    scratch: torch.Tensor,
-    recorded: torch.Tensor | None,
-) -> torch.Tensor:
-    """Return rows first..end - 1 of `x`, counted with the row of zeros in front, activated."""
-    raw = x.values[first:end]
-    if x.gain is None:
-        return raw
-    rows = scratch[: end - first]
-    torch.addcmul(x.shift, raw, x.gain, out=rows)
-    _activate(activation, rows)
-    _mask(rows, first - 1, len(x), recorded)
-    if first == 0:
-        rows[0] = 0
-    if end == len(x.values):
-        rows[-1] = 0
-    return rows
+class _Activated:
+    """The activated rows of a layer, `n` of them or fewer at a time."""
+
+    def __init__(
+        self,
+        activation: Callable[[torch.Tensor], torch.Tensor],
+        x: Rows,
+        n: int,
+        recorded: torch.Tensor | None,
+    ) -> None:
+        self.x, self.activation, self.recorded = x, activation, recorded
+        self.scratch = x.values.new_empty(n, x.values.shape[1])
+
+    def __call__(self, first: int, n: int) -> torch.Tensor:
+        """Return rows first ... first + n - 1, counted with the row of zeros in front."""
+        values, gain, shift = self.x
+        raw = values[first : first + n]
+        if gain is None:
+            return raw
+        rows = self.scratch[:n]
+        torch.addcmul(shift, raw, gain, out=rows)
+        _activate(self.activation, rows)
+        _mask(rows, first - 1, len(self.x), self.recorded)
+        if first == 0:
+            rows[0] = 0
+        if first + n == len(values):
+            rows[-1] = 0
+        return rows
 
 
 def _close(block: HalvingBlock, y: Rows, x: Rows, recorded: torch.Tensor | None) -> Rows:
     """Activate and pool what the last layer made, add the shortcut, activate; all in place."""
     halves, width = (2 if block.pool == "max" else 1), y.values.shape[1]
-    n, at_once = len(y) // halves, BLOCK // width
+    n, at_once = len(y) // halves, _rows_at_once(width, width)
     out = y.values[: n + 2]
-    scratch = out.new_empty(halves * at_once, width)
-    for first, end in _blocks(n, at_once):
-        begin = 1 + halves * first
-        rows = _activated(block.conv3.activation, y, begin, 1 + halves * end, scratch, recorded)
-        made = out[1 + first : 1 + end]
+    activated = _Activated(block.conv3.activation, y, halves * at_once, recorded)
+    for start in range(0, n, at_once):
+        made = out[1 + start : 1 + min(start + at_once, n)]
+        rows = activated(1 + halves * start, halves * len(made))
         if halves == 2:
             rows = torch.maximum(rows[0::2], rows[1::2])
         if block.downsample is None:
             made.copy_(rows)
         else:
             shortcut = block.downsample.weight[..., 0].T  # (n_in, n_out)
-            skipped = x.values[1 + 2 * first : 1 + 2 * end : 2]
+            skipped = x.values[1 + 2 * start : 1 + 2 * (start + len(made)) : 2]
             torch.addmm(rows, skipped, shortcut, out=made)
         _activate(block.activation, made)
     out[-1] = 0
@@ -250,10 +228,9 @@ def _mask(rows: torch.Tensor, first: int, n: int, recorded: torch.Tensor | None)
     rows *= recorded[place, None]
 
 
-def _blocks(n: int, at_once: int) -> Iterator[tuple[int, int]]:
-    """Cut n rows into blocks (first, end)."""
-    for first in range(0, n, at_once):
-        yield first, min(first + at_once, n)
+def _rows_at_once(n_in: int, n_out: int) -> int:
+    """Return how many output rows to work on at a time."""
+    return BLOCK // max(n_in, n_out)
 
 
 def night_logits(model: Wav2Sleep, signals: Mapping, present: Mapping) -> torch.Tensor:
