@@ -373,7 +373,8 @@ class Wav2Sleep(nn.Module):
     Parameters
     ----------
     config : Config
-        `PRESETS["released"]` and `["released-eog"]` fit the public weights, `["paper"]` the article.
+        `PRESETS["released"]` and `["released-eog"]` fit the public weights, `["paper"]` the
+        article's.
     """
 
     published = Adapter(

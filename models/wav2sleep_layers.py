@@ -188,7 +188,11 @@ class ConvLayer(nn.Module):
 
     def forward(self, x: torch.Tensor, recorded: torch.Tensor | None = None) -> torch.Tensor:
         """(N, n_in, T) -> (N, n_out, T / stride)."""
-        x = self.conv(F.pad(x, (self.reach, 0)) if self.causal else x)
+        return self.convolved(F.pad(x, (self.reach, 0)) if self.causal else x, recorded)
+
+    def convolved(self, x: torch.Tensor, recorded: torch.Tensor | None) -> torch.Tensor:
+        """Do the same with what a causal layer looks back to already in front of `x`."""
+        x = self.conv(x)
         if self.norm is not None:
             x = self.norm(x, recorded)
         x = self.dropout(self.activation(x))
@@ -234,7 +238,7 @@ class HalvingBlock(nn.Module):
 
 
 class DilatedBlock(nn.Module):
-    """Convolutions over the epochs of a night, dilation 1, 2, 4, ..., and a shortcut around them."""
+    """Convolutions over the epochs of a night, dilation 1, 2, 4, ..., and a shortcut."""
 
     def __init__(
         self,

@@ -24,18 +24,21 @@ from models.wav2sleep_layers import BatchNorm, ConvLayer, HalvingBlock, Instance
 if TYPE_CHECKING:
     from models.wav2sleep import SignalEncoder, Wav2Sleep
 
-BLOCK = 1 << 16  # numbers of a layer worked on at a time: input and output stay in the L2 cache
+BLOCK = 1 << 17  # numbers of a layer worked on at a time: input and output stay in the L2 cache
 
 
 class Rows(NamedTuple):
     """Samples of a layer (1 + T + 1, C), a row of zeros at both ends.
 
-    What comes next is `activation(values * gain + shift)`, or `values` where `gain` is None.
+    What comes next is `activation(values * gain + shift)`, or `values` where `gain` is None. The
+    first layer's output is cheaper to make twice than to keep: `values` are then the signal, still
+    to be convolved with `taps`.
     """
 
     values: torch.Tensor
     gain: torch.Tensor | None = None
     shift: torch.Tensor | None = None
+    taps: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.values) - 2
@@ -44,7 +47,7 @@ class Rows(NamedTuple):
 def serves(encoder: SignalEncoder, x: torch.Tensor) -> bool:
     """Tell whether `encode_night` can take the place of the encoder on this night."""
     first = cast("HalvingBlock", encoder.cnn[0])
-    norms = {type(m) for m in encoder.modules() if isinstance(m, ConvLayer) for m in [m.norm]}
+    norms = {type(layer.norm) for layer in encoder.modules() if isinstance(layer, ConvLayer)}
     return (
         x.device.type == "cpu"
         and not encoder.training
@@ -94,9 +97,11 @@ def encode_night(
 
 def halve(block: HalvingBlock, x: Rows, recorded: torch.Tensor | None, rooms: Rooms) -> Rows:
     """Run a block on activated rows."""
-    one = convolve(block.conv1, x, recorded, rooms)
+    first = x.values.shape[1] == 1
+    one = _begin(block.conv1, x, recorded) if first else convolve(block.conv1, x, recorded, rooms)
     two = convolve(block.conv2, one, recorded, rooms)
-    rooms.give_back(one.values)
+    if not first:
+        rooms.give_back(one.values)
     three = convolve(block.conv3, two, recorded, rooms)
     rooms.give_back(two.values)
     closed = _close(block, three, x, recorded)
@@ -113,11 +118,10 @@ def convolve(layer: ConvLayer, x: Rows, recorded: torch.Tensor | None, rooms: Ro
     activated = _Activated(layer.activation, x, stride * at_once + 2, recorded)
     squares = x.values.new_empty(at_once, n_out)
     sums = x.values.new_empty(2, len(starts), n_out)
-    multiply = _product_of_one if taps.shape[1] == 1 else _product
     taps = taps.contiguous()
     for start, total, square in zip(starts, *(rows.unbind() for rows in sums), strict=True):
         made = out[1 + start : 1 + min(start + at_once, n)]
-        multiply(activated(stride * start, stride * len(made) + 2), taps, stride, made)
+        _product(activated(stride * start, stride * len(made) + 2), taps, stride, made)
         _mask(made, start, n, recorded)
         torch.sum(made, 0, out=total)
         torch.sum(torch.mul(made, made, out=squares[: len(made)]), 0, out=square)
@@ -133,16 +137,19 @@ def _product(rows: torch.Tensor, taps: torch.Tensor, stride: int, out: torch.Ten
     out.addmm_(rows[2 : last + 2 : stride], after)
 
 
-def _product_of_one(
-    rows: torch.Tensor, taps: torch.Tensor, stride: int, out: torch.Tensor
-) -> None:
-    """Do the same for a single channel: eight outputs of their common window at once."""
-    window, n_out = 8 * stride + 3 - stride, taps.shape[2]
-    banded = taps.new_zeros(window, 8, n_out)
-    for place in range(8):
-        banded[stride * place : stride * place + 3, place] = taps[:, 0]
-    windows = rows.view(-1).unfold(0, window, 8 * stride)
-    torch.mm(windows, banded.flatten(1), out=out.view(-1, 8 * n_out))
+def _begin(layer: ConvLayer, x: Rows, recorded: torch.Tensor | None) -> Rows:
+    """Prepare the first layer, of one channel: its sums follow from those of the signal."""
+    taps = layer.conv.weight.permute(2, 1, 0).contiguous()  # (3, 1, n_out)
+    gram = torch.zeros(4, 3, dtype=torch.float64)
+    for start in range(0, len(x), BLOCK):
+        part = x.values[start : min(start + BLOCK, len(x)) + 2]
+        windows = part[:, 0].double().unfold(0, 3, 1).contiguous()  # (n, 3)
+        _mask(windows, start, len(x), recorded)
+        gram += torch.cat([windows.T @ windows, windows.sum(dim=0)[None]])
+    weight = taps[:, 0].double()
+    squares = (weight * (gram[:3] @ weight)).sum(dim=0)
+    sums = torch.stack([gram[3] @ weight, squares])
+    return Rows(x.values, *_scaling(layer.norm, sums, len(x), recorded), taps)
 
 
 class _Activated:
@@ -156,16 +163,22 @@ class _Activated:
         recorded: torch.Tensor | None,
     ) -> None:
         self.x, self.activation, self.recorded = x, activation, recorded
-        self.scratch = x.values.new_empty(n, x.values.shape[1])
+        width = x.values.shape[1] if x.taps is None else x.taps.shape[2]
+        self.scratch = x.values.new_empty(n, width)
 
     def __call__(self, first: int, n: int) -> torch.Tensor:
         """Return rows first ... first + n - 1, counted with the row of zeros in front."""
-        values, gain, shift = self.x
-        raw = values[first : first + n]
-        if gain is None:
-            return raw
+        values, gain, shift, taps = self.x
+        if gain is None or shift is None:
+            return values[first : first + n]
         rows = self.scratch[:n]
-        torch.addcmul(shift, raw, gain, out=rows)
+        if taps is None:
+            torch.addcmul(shift, values[first : first + n], gain, out=rows)
+        else:
+            begin, end = max(first, 1), min(first + n, len(values) - 1)
+            windows = values[begin - 1 : end + 1, 0].unfold(0, 3, 1)
+            torch.mm(windows, taps[:, 0], out=rows[begin - first : end - first])
+            torch.addcmul(shift, rows, gain, out=rows)
         _activate(self.activation, rows)
         _mask(rows, first - 1, len(self.x), self.recorded)
         if first == 0:
@@ -239,21 +252,29 @@ def night_logits(model: Wav2Sleep, signals: Mapping, present: Mapping) -> torch.
 
     device, known = model.classifier.weight.device, known_channels(model.config, signals)
     batch = {c: torch.as_tensor(signals[c]).to(device, torch.float32)[None] for c in known}
-    there = {c: torch.as_tensor(present[c]).to(device)[None] for c in known if c in present}
-    recorded = presence(batch, there, known)  # (1, E, C)
+    given = {c: torch.as_tensor(present[c]).to(device)[None] for c in known if c in present}
+    recorded = presence(batch, given, known)  # (1, E, C)
     if not recorded.any():
         raise ValueError(f"nothing was recorded of {', '.join(known)}")
-    known_there = recorded.any(dim=1)[0].tolist()
-    features, rooms = [], Rooms()
-    for i, channel in enumerate(known):
-        if known_there[i]:
-            encoder = cast("SignalEncoder", model.encoders[model.config.encoder_of[channel]])
-            night, mask = batch.pop(channel), recorded[..., i]
-            if serves(encoder, night):
-                encoded = encode_night(encoder, night[0], mask[0], rooms)[None]
-            else:
-                encoded = encoder(night, mask)
-            features.append(encoded if model.embedding is None else encoded + model.embedded(channel))
-    recorded = recorded[..., known_there]
-    mixed = model.epoch_mixer(torch.stack(features, dim=2), recorded)
+    rooms, features = Rooms(), {}
+    for channel in sorted(known, key=lambda c: -model.channels[c]):  # the largest make the rooms
+        there = recorded[..., known.index(channel)]
+        if there.any():
+            night = batch.pop(channel)
+            features[channel] = _encode(model, channel, night, there, rooms)
+    places = [known.index(channel) for channel in features]
+    recorded = recorded[..., places]
+    mixed = model.epoch_mixer(torch.stack(list(features.values()), dim=2), recorded)
     return model.stage(mixed, model.inside(recorded)).logits[0]
+
+
+def _encode(
+    model: Wav2Sleep, channel: str, night: torch.Tensor, there: torch.Tensor, rooms: Rooms
+) -> torch.Tensor:
+    """Encode one channel of a night (1, E, T) as (1, E, D), by the quick way if it serves."""
+    encoder = cast("SignalEncoder", model.encoders[model.config.encoder_of[channel]])
+    if serves(encoder, night):
+        encoded = encode_night(encoder, night[0], there[0], rooms)[None]
+    else:
+        encoded = encoder(night, there)
+    return encoded if model.embedding is None else encoded + model.embedded(channel)
