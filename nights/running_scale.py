@@ -34,12 +34,14 @@ class RunningScale:
         Samples beyond four standard deviations of what came before count as four.
         """
         x = epoch.astype(np.float64)
-        self.mean += self._share(0, MEAN_TAU_S) * (x.mean() - self.mean)
-        x -= self.mean
-        sigma = max(math.sqrt(self.variance), MIN_SIGMA)
-        heard = x if not self._weights[1] else x.clip(-CLIP_SIGMA * sigma, CLIP_SIGMA * sigma)
-        power = float(heard @ heard) / len(heard)
+        heard = x
+        if self._weights[0]:  # the published code clips for the variance alone
+            reach = CLIP_SIGMA * max(math.sqrt(self.variance), MIN_SIGMA)
+            heard = x.clip(self.mean - reach, self.mean + reach)
+        self.mean += self._share(0, MEAN_TAU_S) * (float(heard.mean()) - self.mean)
+        power = float(np.square(heard - self.mean).mean())
         self.variance += self._share(1, VARIANCE_TAU_S) * (power - self.variance)
+        x -= self.mean
         return (x / max(math.sqrt(self.variance), MIN_SIGMA)).astype(np.float32)
 
     def _share(self, which: int, tau_s: float) -> float:
