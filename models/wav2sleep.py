@@ -117,9 +117,8 @@ class Config:
     @property
     def samples_per_epoch(self) -> dict[str, int]:
         """Samples per epoch of each channel."""
-        return dict(
-            zip(self.channels, self.samples or map(SAMPLES.get, self.channels), strict=True)
-        )  # type: ignore[arg-type]
+        samples = self.samples or [SAMPLES[channel] for channel in self.channels]
+        return dict(zip(self.channels, samples, strict=True))
 
     @property
     def encoder_of(self) -> dict[str, str]:

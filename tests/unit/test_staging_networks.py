@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,15 @@ import pytest
 import torch
 
 import models
+from engine import weights
 from recordings.formats import open_recording
 from recordings.recording import RecordingError
 from staging.networks import NetworkStager
 from staging.stage import load_stager, stage
 from tests.makers.recordings import ArrayRecording
+from tests.parity.recipes import weights as filled
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 N_EPOCHS, RATE_HZ = 20, 64
 CARD = {"view": "cr"}
@@ -90,6 +95,23 @@ def test_a_causal_network_is_fed_what_does_not_look_ahead() -> None:
     assert wav2sleep().normalise == "z_recorded"
     published = {"view": "cr", "normalisation": "z_causal"}
     assert wav2sleep(card=published, causal="epochs").normalise == "z_causal"
+
+
+def test_published_files_stage_by_name_and_those_of_another_release_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTSTACK_WEIGHTS", str(tmp_path / "cache"))
+    for release in ("v1", "cardio"):
+        told = json.loads((FIXTURES / f"wav2sleep_{release}.json").read_text(encoding="utf-8"))
+        torch.save(filled(told), tmp_path / f"{release}.pth")
+    weights.get("wav2sleep-paper", str(tmp_path / "v1.pth"))
+    staged = stage(recording("ECG"), load_stager("wav2sleep-paper", device="cpu"))
+    assert staged.hypnogram.classes == ("W", "L", "D", "R")
+    weights.get("wav2sleep-eog", str(tmp_path / "cardio.pth"))
+    with pytest.raises(ValueError, match="has shape"):
+        load_stager("wav2sleep-eog")
+    with pytest.raises(weights.WeightError, match="wav2sleep"):  # not the published file
+        weights.get("wav2sleep", str(tmp_path / "cardio.pth"))
 
 
 @pytest.mark.data("real/dreams_spindles")
