@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from models.wav2sleep import SignalEncoder, Wav2Sleep
 
 BLOCK = 1 << 17  # numbers of a layer worked on at a time: input and output stay in the L2 cache
+ALONE = 16  # epochs worked on at a time where each is encoded alone
 
 
 class Rows(NamedTuple):
@@ -275,6 +276,9 @@ def _encode(
     encoder = cast("SignalEncoder", model.encoders[model.config.encoder_of[channel]])
     if serves(encoder, night):
         encoded = encode_night(encoder, night[0], there[0], rooms)[None]
+    elif encoder.alone and night.device.type == "cpu":
+        parts = zip(night.split(ALONE, dim=1), there.split(ALONE, dim=1), strict=True)
+        encoded = torch.cat([encoder(x, recorded) for x, recorded in parts], dim=1)
     else:
         encoded = encoder(night, there)
     return encoded if model.embedding is None else encoded + model.embedded(channel)

@@ -86,6 +86,8 @@ def test_nights_of_unequal_length_share_a_batch(model: Wav2Sleep) -> None:
         {},
         {"channels": ("E1", "E2"), "n_classes": 5},
         {"release": "paper", "kernel": 7},
+        {"causal": "epochs"},
+        {"causal": "epochs", "release": "paper", "kernel": 7},
         {"norm": "batch", "activation": "leaky"},
         {"residual": False, "activation": "silu", "channels": ("THX",)},
     ],
