@@ -19,7 +19,6 @@ Input: views `cr` and `eog`, in standard deviations of the night.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -31,9 +30,11 @@ from torch.utils.checkpoint import checkpoint
 
 from models import Present, Signals, StagerOutput, register
 from models.layers import SelfAttention, presence
-from models.published import Adapter, StateDict
 from models.wav2sleep_layers import (
     ACTIVATIONS,
+    PAPER_WIDTHS,
+    SAMPLES,
+    STEPS,
     TIMELESS,
     Activation,
     DilatedBlock,
@@ -41,17 +42,7 @@ from models.wav2sleep_layers import (
     Norm,
     Release,
 )
-
-SAMPLES = {"ECG": 1024, "PPG": 1024, "ABD": 256, "THX": 256, "E1": 4096, "E2": 4096}  # per epoch
-STEPS = 4  # that an encoder leaves of an epoch
-_PUBLISHED_NAMES = {"EOG-L": "E1", "EOG-R": "E2"}
-# Channels of the encoder's blocks in the paper release: its large and its small size.
-_PAPER_WIDTHS = {
-    ("large", 1024): (16, 16, 32, 32, 64, 64, 128, 128),
-    ("large", 256): (16, 32, 64, 64, 128, 128),
-    ("small", 1024): (16, 16, 32, 32, 32, 32, 32, 32),
-    ("small", 256): (16, 16, 32, 32, 32, 32),
-}
+from models.wav2sleep_published import ADAPTER
 
 
 @dataclass(frozen=True)
@@ -147,9 +138,9 @@ def encoder_widths(config: Config, n_samples: int) -> tuple[int, ...]:
     """Return the channels of each block of an encoder of `n_samples` per epoch."""
     n_blocks = int(math.log2(n_samples // STEPS))
     if config.release == "paper":
-        if (config.size, n_samples) not in _PAPER_WIDTHS:
+        if (config.size, n_samples) not in PAPER_WIDTHS:
             raise ValueError(f"the paper release has no encoder of {n_samples} samples per epoch")
-        return _PAPER_WIDTHS[config.size, n_samples]
+        return PAPER_WIDTHS[config.size, n_samples]
     return tuple(
         min(config.initial_channels * 2 ** (i // 2), config.max_channels) for i in range(n_blocks)
     )
@@ -313,58 +304,6 @@ class SequenceMixer(nn.Module):
         return y.mT
 
 
-def _published_sizes(state_dict: StateDict) -> dict[str, object]:
-    """Read the release and the sizes that the tensors tell.
-
-    Not told: heads, activations, norms without tensors, causality, and which channels share an
-    encoder whose name is no channel.
-    """
-    keys = set(state_dict)
-    prefix = "signal_encoders.encoders."
-    names = sorted({k.removeprefix(prefix).split(".")[0] for k in keys if k.startswith(prefix)})
-    if not names:
-        raise KeyError(prefix)
-    first = next(k for k in keys if k.startswith(f"{prefix}{names[0]}.cnn.0.conv1.conv."))
-    conv = state_dict["sequence_mixer.dilated_convs.0.conv_layers.0.conv.weight"]
-    mixer, sequence = "epoch_mixer.transformer_encoder.layers.", "sequence_mixer.dilated_convs."
-    widest = max(len(t) for k, t in state_dict.items() if re.search(r"\.conv1\.conv\..*\w$", k))
-    paper = "sequence_mixer.dilated_convs.0.conv_layers.0.norm.norm.weight" in keys
-    sizes: dict[str, object] = {
-        "release": "paper" if paper else "current",
-        "width": len(conv),
-        "kernel": conv.shape[-1],
-        "n_dilations": _count(keys, f"{sequence}0.conv_layers."),
-        "n_sequence_blocks": _count(keys, sequence),
-        "n_blocks": _count(keys, mixer),
-        "feedforward": len(state_dict[f"{mixer}0.linear1.weight"]),
-        "n_registers": state_dict["epoch_mixer.register_tokens"].shape[-1] - 1,
-        "output_norm": any(".output_norm." in key for key in keys),
-        "residual": any(".downsample." in key for key in keys),
-        "embed_signals": "signal_encoders.embedder.weight" in keys,
-        "initial_channels": len(state_dict[first]),
-        "max_channels": widest,
-        "size": "small" if paper and widest == _PAPER_WIDTHS["small", 1024][-1] else "large",
-        "n_classes": len(state_dict["classifier.weight"]),
-    }
-    known = tuple(_PUBLISHED_NAMES.get(name, name) for name in names)
-    if all(name in SAMPLES for name in known):
-        sizes["channels"] = known
-    return sizes
-
-
-def _count(keys: set[str], prefix: str) -> int:
-    """Count the numbers that stand behind `prefix`."""
-    return len({key.removeprefix(prefix).split(".")[0] for key in keys if key.startswith(prefix)})
-
-
-def _tokens_first(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    """Turn the published tokens (1, 1, D, 1 + R) into rows."""
-    return tensor[0, 0].T if name == "epoch_mixer.tokens" else tensor
-
-
-_LAYER = r"^epoch_mixer\.transformer_encoder\.layers\.(\d+)\."
-
-
 @register("wav2sleep")
 class Wav2Sleep(nn.Module):
     """Stager for any subset of ABD THX ECG PPG, or of both EOGs.
@@ -376,20 +315,7 @@ class Wav2Sleep(nn.Module):
         article's.
     """
 
-    published = Adapter(
-        config=_published_sizes,
-        renames=(
-            (r"^signal_encoders\.encoders\.EOG-L\.", "encoders.E1."),
-            (r"^signal_encoders\.encoders\.EOG-R\.", "encoders.E2."),
-            (r"^signal_encoders\.", ""),
-            (r"^embedder\.weight", "embedding"),
-            (r"^epoch_mixer\.register_tokens", "epoch_mixer.tokens"),
-            (_LAYER + r"self_attn\.in_proj_", r"epoch_mixer.blocks.\1.attention.qkv."),
-            (_LAYER + r"self_attn\.out_proj\.", r"epoch_mixer.blocks.\1.attention.out."),
-            (_LAYER, r"epoch_mixer.blocks.\1."),
-        ),
-        tensor=_tokens_first,
-    )
+    published = ADAPTER
 
     def __init__(self, config: Config) -> None:
         super().__init__()

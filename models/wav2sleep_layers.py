@@ -27,6 +27,15 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "silu": F.silu,
     "linear": lambda x: x,
 }
+SAMPLES = {"ECG": 1024, "PPG": 1024, "ABD": 256, "THX": 256, "E1": 4096, "E2": 4096}  # per epoch
+STEPS = 4  # that an encoder leaves of an epoch
+# Channels of the encoder's blocks in the paper release: its large and its small size.
+PAPER_WIDTHS = {
+    ("large", 1024): (16, 16, 32, 32, 64, 64, 128, 128),
+    ("large", 256): (16, 32, 64, 64, 128, 128),
+    ("small", 1024): (16, 16, 32, 32, 32, 32, 32, 32),
+    ("small", 256): (16, 16, 32, 32, 32, 32),
+}
 TIMELESS = ("batch", "layer", "rms", "weight", "none")  # norms that do not look at other times
 N_GROUPS = 8  # of group normalisation
 
