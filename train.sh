@@ -63,7 +63,8 @@ trial-lpsgm)
     "${train[@]}" main_train.py --model lpsgm --preset trial --nights "$STORE/psg9/Simulated" \
         --channels C4 E1 --hold-out Simulated-BAR --out "$OUT/trial-lpsgm" "$@"
     ;;
-# SeqSleepNet on simulated nights; TRIAL_SEQ
+# SeqSleepNet on simulated nights: half a minute of one core, kappa 32 on the other laboratory; it
+# has hardly begun to learn then, --n-passes 40 goes on.
 trial-seqsleepnet)
     "${train[@]}" main_train.py --model seqsleepnet --preset trial --nights "$STORE/seq3/Simulated" \
         --hold-out Simulated-BAR --out "$OUT/trial-seqsleepnet" "$@"
