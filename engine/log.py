@@ -58,7 +58,7 @@ class RunFolder:
         self.best, self.card = path / "best.safetensors", path / "best.json"
         if resume and not self.last.exists():
             raise FileNotFoundError(f"{path}: holds no last.pt, so there is nothing to resume")
-        if not resume and self.log_file.exists():
+        if not resume and (self.log_file.exists() or self.last.exists()):
             raise FileExistsError(f"{path}: holds a run; continue it with --resume or name another")
         self._writers: list[Writer] = []
         if not distributed.is_first():

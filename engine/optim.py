@@ -52,6 +52,7 @@ class Plan:
         Batches per step and process. Their gradient is that of one batch of all of them.
     precision : str
         `fp32`; `bf16` or `fp16` run matrix products in half precision and keep float32 weights.
+        Models are judged in float32, as they are saved.
     compile : bool
         Train a compiled copy of the forward pass; a minute at the beginning, faster steps.
     ema : float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from dataclasses import asdict
@@ -95,8 +96,13 @@ class State:
         return seconds
 
     def is_best(self, row: dict[str, Any], name: str, *, higher_is_better: bool) -> bool:
-        """Remember `row` if its metric `name` is the best so far; else count the wait."""
-        if self.best and (row[name] <= self.best[name]) == higher_is_better:
+        """Remember `row` if its metric `name` is the best so far, a later one if they are equal.
+
+        Else count the wait. What is no number (kappa of a single stage) is never better.
+        """
+        value, best = row[name], self.best.get(name, math.nan)
+        better = value >= best if higher_is_better else value <= best
+        if self.best and not better and (math.isnan(value) or not math.isnan(best)):
             self.waited += 1
             return False
         self.best, self.waited = row, 0

@@ -182,19 +182,20 @@ class _Run:
     def look(self, *, is_last: bool) -> None:
         """Judge and save after a step where the plan says so."""
         state, plan = self.state, self.state.plan
-        judged = is_last or state.is_due(plan.evaluate_every)
-        if judged:
+        judges = is_last or state.is_due(plan.evaluate_every)
+        saves = judges or bool(plan.save_every and state.is_due(plan.save_every))
+        if saves:
+            # Every process has seen other batches; the running statistics of the first are kept
+            distributed.spread(state.model.buffers())
+        if judges:
             self._judge()
             state.model.train()
-        if judged or (plan.save_every and state.is_due(plan.save_every)):
-            # Every process has seen other batches, and only one set of running statistics is kept
-            distributed.spread(state.model.buffers())
+        if saves:
             state.save(self.folder)
 
     def _judge(self) -> None:
         """Log a row, the same for every process, and keep the weights if they are the best."""
         state, task = self.state, self.task
-        distributed.spread(state.model.buffers())
         row: dict[str, Any] = {"pass": state.pass_number, "step": state.step, **state.means()}
         with state.average.applied():
             metrics = {}

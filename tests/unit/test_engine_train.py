@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,6 +144,9 @@ def test_a_run_folder_is_never_used_twice(tmp_path: Path) -> None:
         RunFolder(tmp_path / "run")
     with pytest.raises(ValueError, match="begun with another plan"):
         run(tmp_path / "run", Plan(n_passes=2), resume=True)
+    (tmp_path / "run" / "log.jsonl").unlink()  # as of a run that was stopped before its first row
+    with pytest.raises(FileExistsError, match="--resume"):
+        RunFolder(tmp_path / "run")
 
 
 def test_the_run_folder_tells_versions_and_commit(tmp_path: Path) -> None:
@@ -294,6 +299,29 @@ def test_patience_counts_evaluations_and_waits_for_the_first_steps(tmp_path: Pat
     assert rows[-1]["step"] == 16
     _, rows = fit(tmp_path / "short", replace(plan, patience=0, max_steps=5), task=Scores(falling))
     assert [row["step"] for row in rows] == [2, 4, 5]
+
+
+@pytest.mark.usefixtures("_kept")
+def test_a_metric_that_is_no_number_is_never_best_and_the_later_of_equals_is(
+    tmp_path: Path,
+) -> None:
+    scores = [math.nan, 0.5, math.nan, 0.5, 0.4]
+    model, folder = line(), RunFolder(tmp_path / "run")
+    assert train(model, Scores(scores), pairs(), None, Plan(5), folder)["pass"] == 4
+
+
+@pytest.mark.usefixtures("_kept")
+def test_a_bar_with_the_time_left_is_shown_on_a_terminal_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for stream, shows in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr("sys.stderr", stream)
+        fit(tmp_path / str(shows), Plan(2))
+        assert ("/12" in stream.getvalue()) == shows
 
 
 @pytest.mark.usefixtures("_kept")
