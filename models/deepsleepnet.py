@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -54,6 +54,17 @@ _PLAN: dict[str, Any] = {
     **{"optimizer": "adam", "betas": (0.9, 0.999), "eps": 1e-8},
     **{"schedule": "constant", "warmup": 0.0, "weight_decay": 0.0},
 }
+# The published first step repeats epochs until all stages are as frequent as the most frequent one;
+# weights in the loss that make up for it have the same gradient on average.
+_REPRESENTATION: dict[str, Any] = {
+    **{"lr": 1e-4, "clip": 0.0, "batch_size": 100, "n_passes": 100, "window": 1},
+    "class_weights": "balanced",
+}
+# Convolutions at 1e-6, what stands behind them (`fresh`) at 1e-4
+_SEQUENCE: dict[str, Any] = {
+    **{"lr": 1e-6, "fresh_factor": 100.0, "clip": 10.0},
+    **{"batch_size": 10, "n_passes": 200, "window": 25},
+}
 
 
 @register("deepsleepnet")
@@ -73,18 +84,6 @@ class DeepSleepNet(OneChannelStager):
     staged in one piece.
     """
 
-    # The published first step repeats epochs until all stages are as frequent as the most frequent
-    # one; weights in the loss that make up for it have the same gradient on average.
-    representation_plan: ClassVar[Mapping[str, Any]] = _PLAN | {
-        **{"lr": 1e-4, "clip": 0.0, "batch_size": 100, "n_passes": 100, "window": 1},
-        "class_weights": "balanced",
-    }
-    # Convolutions at 1e-6, what stands behind them (`fresh`) at 1e-4
-    training_plan: ClassVar[Mapping[str, Any]] = _PLAN | {
-        **{"lr": 1e-6, "fresh_factor": 100.0, "clip": 10.0},
-        **{"batch_size": 10, "n_passes": 200, "window": 25},
-    }
-
     def __init__(self, config: Config) -> None:
         super().__init__(config, TwoScales(1, norm=_norm, dropout=config.dropout))
         self.config: Config = config
@@ -102,6 +101,11 @@ class DeepSleepNet(OneChannelStager):
             for n in (config.n_features, width)
         )
         self.head = nn.Linear(width, config.n_classes)
+
+    @property
+    def training_plan(self) -> Mapping[str, Any]:
+        """Settings of the article for this step of the training."""
+        return _PLAN | (_SEQUENCE if self.config.sequence else _REPRESENTATION)
 
     @property
     def fresh(self) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -142,3 +144,17 @@ def test_the_backward_direction_is_the_forward_one_of_the_reverse() -> None:
     x = torch.randn(4, 5, 3)
     out = both(x)
     torch.testing.assert_close(out[..., 2:], both(x.flip(1))[..., :2].flip(1))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_the_same_outputs_gradients_and_statistics(layer: Recurrent) -> None:
+    layer = layer.float()
+    there = deepcopy(layer).cuda()
+    x = torch.randn(7, 5, 6)
+    layer(x).square().sum().backward()
+    there(x.cuda()).square().sum().backward()
+    for (name, mine), theirs in zip(layer.named_parameters(), there.parameters(), strict=True):
+        torch.testing.assert_close(theirs.grad.cpu(), mine.grad, atol=1e-3, rtol=1e-3, msg=name)
+    for (name, mine), theirs in zip(layer.named_buffers(), there.buffers(), strict=True):
+        torch.testing.assert_close(theirs.cpu(), mine, atol=1e-5, rtol=1e-4, msg=name)
