@@ -20,11 +20,12 @@ from evaluation.settings import Compare, Correction, Language, Scorers, Staging
 def staging(cfg: Staging) -> int:
     """Judge each stager on its scored nights."""
     from evaluation.commands import evaluate_stagers
+    from evaluation.outputs import first_nights
     from staging.scored import read_stagers
 
     stagers = read_stagers(cfg.predictions, cfg.scorings, person_letters=cfg.person_letters)
     if cfg.dry_run:
-        stagers = {name: nights[:2] for name, nights in stagers.items()}
+        stagers = {name: first_nights(nights, 2) for name, nights in stagers.items()}
     told = evaluate_stagers(stagers, cfg.out, n_folds=cfg.n_folds, seed=cfg.seed)
     return _done(cfg, told)
 
@@ -32,12 +33,13 @@ def staging(cfg: Staging) -> int:
 def compare(cfg: Compare) -> int:
     """Compare two stagers on the same nights."""
     from evaluation.commands import evaluate_pair
+    from evaluation.outputs import first_nights
     from staging.scored import read_stagers
 
     paths = (cfg.first, cfg.second)
     stagers = read_stagers(paths, cfg.scorings, person_letters=cfg.person_letters, corrected=True)
-    if cfg.dry_run:  # the same two nights of both
-        stagers = {n: sorted(of, key=lambda night: night.key[:2])[:2] for n, of in stagers.items()}
+    if cfg.dry_run:
+        stagers = {name: first_nights(nights, 2) for name, nights in stagers.items()}
     return _done(cfg, evaluate_pair(stagers, cfg.out, seed=cfg.seed))
 
 

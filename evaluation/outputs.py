@@ -174,6 +174,12 @@ def write_outputs(path: Path, nights: Iterable[NightOutput]) -> Path:
     return path
 
 
+def first_nights(nights: Sequence[NightOutput], n: int) -> list[NightOutput]:
+    """Return the first `n` nights by name, with every subset of channels they stand for."""
+    kept = sorted({night.key[:2] for night in nights})[:n]
+    return [night for night in nights if night.key[:2] in kept]
+
+
 def largest(rows: np.ndarray) -> np.ndarray:
     """Return the most probable stage int8 (E,) of rows (E, K), -1 for NaN rows."""
     known = np.isfinite(rows).all(axis=1)

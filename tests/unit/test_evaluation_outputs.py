@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.outputs import NightOutput, read_outputs, write_outputs
+from evaluation.outputs import NightOutput, first_nights, read_outputs, write_outputs
 from nights.stages import FOUR_CLASSES
 
 
@@ -116,3 +116,9 @@ def test_nights_that_do_not_go_together_are_not_written(
     with pytest.raises(ValueError, match="no nights"):
         write_outputs(tmp_path / "o.npz", [])
     assert not list(tmp_path.iterdir())
+
+
+def test_the_first_nights_keep_their_subsets(rng: np.random.Generator) -> None:
+    nights = [night(rng, name, channels=c) for name in "cab" for c in ("C4", "C3")]
+    kept = [(one.night, one.channels) for one in first_nights(nights, 2)]
+    assert kept == [("a", "C4"), ("a", "C3"), ("b", "C4"), ("b", "C3")]
