@@ -320,7 +320,7 @@ class NeuroNet(nn.Module):
         draw : callable
             Called for the noise (N, F) of the first masking, then of the second.
         """
-        x, _ = self.recorded(signals, present)
+        x, _ = recorded(self.config.channels, signals, present)
         features = self.encoder.features(x)
         maskings = [
             Masking.of(draw(*features.shape[:2]).to(x.device), mask_ratio) for _ in range(2)
@@ -340,23 +340,33 @@ class NeuroNet(nn.Module):
 
         An epoch without any is a vector of zeros.
         """
-        x, there = self.recorded(signals, present)
-        rows = there.new_zeros(*there.shape, self.config.width, dtype=x.dtype)
-        rows[there] = in_parts(self.encoder.read, x)
-        return rows.sum(dim=2) / there.sum(dim=2).clamp(min=1)[..., None]
+        return embed_modality(self.encoder, self.config.channels, signals, present)
 
-    def recorded(self, signals: Signals, present: Present) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the epochs (N, T) that were recorded, and where they lie: bool (B, L, C).
 
-        Raises
-        ------
-        ValueError
-            If no channel of the modality is among the signals.
-        """
-        channels = known_channels(self.config.channels, signals)
-        there = presence(signals, present, channels)
-        x = torch.stack([signals[name] for name in channels], dim=2)
-        return x[there], there
+def embed_modality(
+    encoder: NeuroNetEncoder, channels: tuple[str, ...], signals: Signals, present: Present
+) -> torch.Tensor:
+    """Return one vector per epoch (B, L, D): the mean over its channels that were recorded."""
+    x, there = recorded(channels, signals, present)
+    rows = x.new_zeros(*there.shape, encoder.config.width)
+    rows[there] = in_parts(encoder.read, x)
+    return rows.sum(dim=2) / there.sum(dim=2).clamp(min=1)[..., None]
+
+
+def recorded(
+    channels: tuple[str, ...], signals: Signals, present: Present
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the epochs (N, T) that were recorded, and where they lie: bool (B, L, C).
+
+    Raises
+    ------
+    ValueError
+        If no channel of the modality is among the signals.
+    """
+    known = known_channels(channels, signals)
+    there = presence(signals, present, known)
+    x = torch.stack([signals[name] for name in known], dim=2)
+    return x[there], there
 
 
 def _tensors(masking: Masking) -> tuple[torch.Tensor, torch.Tensor]:

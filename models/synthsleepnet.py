@@ -387,7 +387,7 @@ class SynthSleepNet(nn.Module):
                 decoder = self.decoders.channels[name]
                 guesses.append(decoder.predict(self.decoded(done, column, name)[hidden]))
                 wanted.append(tokens[:, 1:][hidden])
-        return MaskedOutput([(torch.cat(guesses), torch.cat(wanted))], self._views(done))
+        return MaskedOutput([(torch.cat(guesses), torch.cat(wanted))], self.views(done))
 
     def masked(
         self, signals: Signals, present: Present, *, mask_ratio: float, draw: Draw
@@ -412,7 +412,7 @@ class SynthSleepNet(nn.Module):
             seen = every[:, column : column + count]
         return self.decoders.hidden(name, seen, done.maskings[name].place)
 
-    def _views(self, done: Pass) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def views(self, done: Pass) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Project the fused mean and each channel's mean, for the epochs that have the channel."""
         some = done.there.any(dim=0)
         if some.sum() < 2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -64,7 +66,7 @@ def _masked(
     outputs = {"fused_masked_sample0": done.fused[0].flatten(0, 1)}
     outputs |= {f"mask_{names[k]}": m.hidden.float() for k, m in done.maskings.items()}
     for split, label in (("own", "corrected"), ("upstream", "upstream")):
-        object.__setattr__(model.config, "decoder_split", split)
+        model.config = replace(model.config, decoder_split=split)  # type: ignore[arg-type]
         guesses = {
             name: model.decoders.channels[name].predict(model.decoded(done, column, name))
             for column, name in enumerate(names)
@@ -85,7 +87,7 @@ def _contrast(
     """Projections, the loss of each channel, and their means."""
     whole = model.projection(mean_of_present(done.fused, done.there))
     outputs, found = {"proj_fusion": whole}, []
-    for name, (_, own) in zip(names.values(), model._views(done), strict=True):
+    for name, (_, own) in zip(names.values(), model.views(done), strict=True):
         loss, right = nt_xent(whole, own, meta["config"]["temperature"])
         outputs |= {f"proj_{name}": own, f"contrastive_loss_{name}": loss}
         found.append((loss, right))
