@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from models import Present, Signals, StagerOutput, register
 from models.frame_encoder import PlaceNorm
@@ -99,15 +98,21 @@ PRESETS = {
 }
 
 
-class Head(nn.Sequential):
-    """Classifier of epochs (N, D): the published "linear probe", which has three layers."""
+def fused_head(width: int, config: Any) -> nn.Sequential:
+    """Return the classifier behind SynthSleepNet: the published "linear probe" has three layers."""
+    layers: list[nn.Module] = []
+    for before in (width, config.hidden):
+        layers += [nn.Linear(before, config.hidden), nn.BatchNorm1d(config.hidden), nn.ELU()]
+        layers += [nn.Dropout(config.dropout)]
+    return nn.Sequential(*layers, nn.Linear(config.hidden, config.n_classes))
 
-    def __init__(self, width: int, hidden: int, n_classes: int, dropout: float) -> None:
-        layers: list[nn.Module] = []
-        for before in (width, hidden):
-            layers += [nn.Linear(before, hidden), nn.BatchNorm1d(hidden), nn.ELU()]
-            layers += [nn.Dropout(dropout)]
-        super().__init__(*layers, nn.Linear(hidden, n_classes))
+
+def modality_head(width: int, config: Any) -> nn.Sequential:
+    """Return the classifier of NeuroNet's own probe."""
+    layers = (nn.Linear(width, config.hidden), nn.BatchNorm1d(config.hidden), nn.ELU())
+    return nn.Sequential(
+        *layers, nn.Dropout(config.dropout), nn.Linear(config.hidden, config.n_classes)
+    )
 
 
 class ProbeReader(nn.Module):
@@ -131,7 +136,7 @@ class ContextReader(nn.Module):
         self.apart = getattr(config, "frame_norm", "pooled") == "per_frame"
         self.norm = PlaceNorm(width)
         self.mamba = Mamba2(width, config.state)
-        self.head = Head(width, config.hidden, config.n_classes, config.dropout)
+        self.head = fused_head(width, config)
 
     def forward(self, epochs: torch.Tensor) -> StagerOutput:
         """(B, L, D) -> logits (B, L, K) and features (B, L, D)."""
@@ -286,8 +291,7 @@ class SynthSleepNetProbe(FusedReader):
         super().__init__()
         self.config = config
         self.fusion = Fusion(config).requires_grad_(False)
-        head = Head(config.fused_width, config.hidden, config.n_classes, config.dropout)
-        self.reader = ProbeReader(head)
+        self.reader = ProbeReader(fused_head(config.fused_width, config))
 
     def train(self, mode: bool = True) -> SynthSleepNetProbe:
         """Keep the encoder in evaluation mode."""
@@ -397,14 +401,6 @@ class NeuroNetProbe(ModalityReader):
         """Return the mean vector of each epoch, (B, L, D); no gradient."""
         with torch.no_grad():
             return super().embed(signals, present)
-
-
-def modality_head(width: int, config: Any) -> nn.Sequential:
-    """Return the classifier of NeuroNet's own probe."""
-    layers = (nn.Linear(width, config.hidden), nn.BatchNorm1d(config.hidden), nn.ELU())
-    return nn.Sequential(
-        *layers, nn.Dropout(config.dropout), nn.Linear(config.hidden, config.n_classes)
-    )
 
 
 @register("neuronet-context")

@@ -36,11 +36,11 @@ def run(meta: Meta, arrays: Arrays) -> Arrays:
     with torch.no_grad():
         outputs = _evaluated(model, meta, x, noises, arrays)
     if any(name.startswith("train_") for name in arrays):
-        outputs |= _trained(built(meta, frame_norm="per_frame"), meta, x, noises)
+        outputs |= _trained(model, meta, x, noises)
     return {k: np.asarray(v.detach()) for k, v in outputs.items() if k in arrays}
 
 
-def built(meta: Meta, **options: object) -> NeuroNet:
+def built(meta: Meta) -> NeuroNet:
     """Build from the published weights; tables stand where the fixture says they are constant."""
     told = {ours: meta["config"][name] for name, ours in OPTIONS.items() if name in meta["config"]}
     tensors = weights(meta)
@@ -49,7 +49,9 @@ def built(meta: Meta, **options: object) -> NeuroNet:
         has_class = name.endswith(".pos_embed")
         table = position_table(width, length - has_class, class_token=has_class)
         tensors[name] = table[None]
-    return published.load("neuronet", tensors, **told, **options)  # type: ignore[return-value]
+    model = published.load("neuronet", tensors, **told, frame_norm="per_frame")
+    assert isinstance(model, NeuroNet)
+    return model
 
 
 def _evaluated(

@@ -15,10 +15,10 @@ from models import published
 from models.synthsleepnet import PUBLISHED_CHANNELS
 from models.temporal_context import (
     ContextReader,
-    Head,
     ModalityContextReader,
     ProbeReader,
     SynthSleepNetContext,
+    fused_head,
     modality_head,
 )
 from tests.parity.recipes import Arrays, Meta, draw, weights
@@ -84,10 +84,11 @@ def _modality_probe(meta: Meta, arrays: Arrays) -> dict[str, torch.Tensor]:
     return {"logits": _filled(ProbeReader(head), meta, {"fc.": "head."})(z[None]).logits[0]}
 
 
-def _head(meta: Meta, width: int, dropout: float = 0.5) -> Head:
+def _head(meta: Meta, width: int, dropout: float = 0.5) -> nn.Sequential:
     """Build the classifier of SynthSleepNet with the sizes of the fixture."""
-    hidden, n_classes = meta["state_dict"]["fc.0.weight"][0], meta["config"]["class_num"]
-    return Head(width, hidden, n_classes, dropout)
+    sizes = _sizes(meta, hidden=meta["state_dict"]["fc.0.weight"][0])
+    sizes.dropout = dropout
+    return fused_head(width, sizes)
 
 
 def _probe(meta: Meta, arrays: Arrays) -> dict[str, torch.Tensor]:
