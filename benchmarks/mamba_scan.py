@@ -18,7 +18,7 @@ from functools import partial
 
 import torch
 
-from benchmarks.measure import matmul_gflop_per_s, measure, table
+from benchmarks.measure import _seconds, matmul_gflop_per_s, measure, table
 from models.selective_scan import S6_CHUNK, SSD_CHUNK, s6, ssd
 
 LENGTHS = (1, 2, 4, 8, 20, 64, 128, 512, 1000)
@@ -55,7 +55,11 @@ def s6_inputs(batch: int, length: int) -> list[torch.Tensor]:
 
 
 def ssd_steps(
-    x: torch.Tensor, delta: torch.Tensor, rate: torch.Tensor, write: torch.Tensor, read: torch.Tensor
+    x: torch.Tensor,
+    delta: torch.Tensor,
+    rate: torch.Tensor,
+    write: torch.Tensor,
+    read: torch.Tensor,
 ) -> torch.Tensor:
     """Run SSD one step after another, as its definition says."""
     state, y = x.new_zeros(*x.shape[:1], *x.shape[2:], write.shape[-1]), []
@@ -67,7 +71,11 @@ def ssd_steps(
 
 
 def s6_steps(
-    x: torch.Tensor, delta: torch.Tensor, rate: torch.Tensor, write: torch.Tensor, read: torch.Tensor
+    x: torch.Tensor,
+    delta: torch.Tensor,
+    rate: torch.Tensor,
+    write: torch.Tensor,
+    read: torch.Tensor,
 ) -> torch.Tensor:
     """Run S6 one step after another, as its definition says."""
     state, y = x.new_zeros(*x.shape[:1], *x.shape[2:], write.shape[-1]), []
@@ -109,14 +117,7 @@ def s6_limit_s(batch: int, length: int) -> float:
             torch.addcmul(block, block, block, out=out)
         torch.addcmul(block, block, block, out=out)  # the gradient's own recurrence
 
-    return n_blocks * min(_timed(work) for _ in range(5))
-
-
-def _timed(work) -> float:  # type: ignore[no-untyped-def]
-    """Return CPU seconds of one call."""
-    from benchmarks.measure import _seconds
-
-    return _seconds(work)
+    return n_blocks * min(_seconds(work) for _ in range(5))
 
 
 def rows(scan: str, lengths: tuple[int, ...], gflop_per_s: float) -> list[list[object]]:
@@ -125,7 +126,9 @@ def rows(scan: str, lengths: tuple[int, ...], gflop_per_s: float) -> list[list[o
     for length in lengths:
         batch = 32 if length <= 20 else 2
         times = max(1, 200 // (batch * length // 32 + 1))
-        ours, theirs = (measure(partial(run, scan, way, batch, length, times)) for way in (True, False))
+        ours, theirs = (
+            measure(partial(run, scan, way, batch, length, times)) for way in (True, False)
+        )
         limit = (
             ssd_limit_s(batch, length, gflop_per_s) if scan == "SSD" else s6_limit_s(batch, length)
         )

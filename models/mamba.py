@@ -38,6 +38,7 @@ class CausalConv(nn.Conv1d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, L, C) -> (B, L, C): W shifted products, in half the time of a grouped convolution."""
+        assert self.bias is not None
         kernel, length = self.kernel_size[0], x.shape[1]
         padded = F.pad(x, (0, 0, kernel - 1, 0))
         y = torch.addcmul(self.bias, padded[:, :length], self.weight[:, 0, 0])
@@ -47,6 +48,7 @@ class CausalConv(nn.Conv1d):
 
     def step(self, x: torch.Tensor, before: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Take one step: x (B, C) and the inputs (B, C, W - 1) before it -> output, inputs."""
+        assert self.bias is not None
         seen = torch.cat([before, x[..., None]], dim=-1)
         return (seen * self.weight[:, 0]).sum(dim=-1) + self.bias, seen[..., 1:]
 
@@ -207,4 +209,6 @@ class Mamba2(nn.Module):
         """Return x by head (..., H, P), and what to write and read by group (..., G, N)."""
         x, write, read = F.silu(x).split(self.sizes, dim=-1)
         groups = (self.ngroups, -1)
-        return x.unflatten(-1, (-1, self.headdim)), *(t.unflatten(-1, groups) for t in (write, read))
+        return x.unflatten(-1, (-1, self.headdim)), *(
+            t.unflatten(-1, groups) for t in (write, read)
+        )

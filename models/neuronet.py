@@ -207,7 +207,11 @@ def encoder_sizes(state_dict: StateDict, prefix: str = "", trunk: str = "") -> d
     cnn = f"{trunk}frame_backbone.model."
     blocks = [shapes[f"{cnn}layer3x3_{number}.0.conv1.weight"][0] for number in (1, 2, 3, 4)]
     squeeze = shapes.get(f"{cnn}layer3x3_1.0.se.fc.0.weight")
-    layers = {n for n in shapes if re.fullmatch(rf"{re.escape(prefix)}encoder_block\.\d+\.norm1\.weight", n)}
+    layers = {
+        n
+        for n in shapes
+        if re.fullmatch(rf"{re.escape(prefix)}encoder_block\.\d+\.norm1\.weight", n)
+    }
     return {
         "widths": (shapes[f"{cnn}conv1.weight"][0], *blocks),
         "squeeze": squeeze[1] // squeeze[0] if squeeze else 0,

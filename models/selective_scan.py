@@ -189,7 +189,7 @@ class _S6(torch.autograd.Function):
         rate_grad, coming = torch.zeros_like(rate), torch.zeros_like(begins[0])
         for number, steps in reversed(list(enumerate(_slices(len(x), ctx.chunk)))):
             now = [t[steps] for t in (x, delta, write, read)]
-            states, kept = only or _states(*now[:2], rate, now[2], begins[number])
+            states, kept = only or _states(now[0], now[1], rate, now[2], begins[number])
             # as a sum of products: the batched product with a column is ten times slower
             torch.sum(states * grad[steps, :, None], dim=-1, out=grads[3][steps])
             flow, coming = _flow(grad[steps], now[3], kept, coming)

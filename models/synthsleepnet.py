@@ -23,6 +23,7 @@ from models import Present, Signals, register
 from models.layers import presence
 from models.lora import adapt, take_over, train_adapters_only
 from models.masked_tokens import (
+    NORM_EPS,
     Draw,
     MaskedOutput,
     Masking,
@@ -92,6 +93,8 @@ PRESETS = {
 
 class Fusion(nn.Module):
     """Channel encoders and the transformer over their frames."""
+
+    positions: torch.Tensor
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()
@@ -228,9 +231,17 @@ class ChannelDecoder(nn.Module):
         self.blocks = Transformer(width, config.decoder_heads, config.decoder_blocks).blocks
         self.predict = nn.Linear(width, config.width)
 
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, F, Dd) -> (n, F, Dd)."""
+        for block in self.blocks:
+            x = block(x)
+        return x
+
 
 class Decoders(nn.Module):
     """Decoders of all channels; they share all but their blocks and their last layer."""
+
+    positions: torch.Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -239,15 +250,17 @@ class Decoders(nn.Module):
         self.mask_token = nn.Parameter(torch.randn(width) * 0.02)
         self.register_buffer("positions", position_table(width, config.n_frames), persistent=False)
         self.channels = nn.ModuleDict({name: ChannelDecoder(config) for name in config.channels})
-        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         initialise(self)
 
     def hidden(self, name: str, tokens: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
         """Fused tokens (n, k, D') that were seen -> vectors of all frames (n, F, Dd)."""
         x = with_mask_tokens(self.embed(tokens), place, self.mask_token) + self.positions
-        for block in self.channels[name].blocks:
-            x = block(x)
-        return self.norm(x)
+        return self.norm(self.channels[name](x))
+
+    def predict(self, name: str, hidden: torch.Tensor) -> torch.Tensor:
+        """Vectors of frames (..., Dd) -> the tokens they stand for (..., D)."""
+        return self.channels[name].predict(hidden)  # type: ignore[operator]
 
 
 @dataclass
@@ -263,7 +276,9 @@ class Pass:
 def published_fusion(state_dict: StateDict, prefix: str = "") -> dict[str, Any]:
     """Read the sizes that shapes tell; frames and heads are not."""
     start = f"{prefix}backbone_networks."
-    found = dict.fromkeys(k.removeprefix(start).split(".")[0] for k in state_dict if k.startswith(start))
+    found = dict.fromkeys(
+        k.removeprefix(start).split(".")[0] for k in state_dict if k.startswith(start)
+    )
     first = f"{start}{next(iter(found), '')}.base_model.model."
     fused = {k for k in state_dict if k.startswith(f"{prefix}multimodal_encoder_block.")}
     plain = {k.replace(".base_layer", ""): v for k, v in state_dict.items()}
@@ -384,14 +399,12 @@ class SynthSleepNet(nn.Module):
         for column, (name, tokens) in enumerate(done.tokens.items()):
             if len(tokens):
                 hidden = done.maskings[name].hidden
-                decoder = self.decoders.channels[name]
-                guesses.append(decoder.predict(self.decoded(done, column, name)[hidden]))
+                frames = self.decoded(done, column, name)
+                guesses.append(self.decoders.predict(name, frames[hidden]))
                 wanted.append(tokens[:, 1:][hidden])
         return MaskedOutput([(torch.cat(guesses), torch.cat(wanted))], self.views(done))
 
-    def masked(
-        self, signals: Signals, present: Present, *, mask_ratio: float, draw: Draw
-    ) -> Pass:
+    def masked(self, signals: Signals, present: Present, *, mask_ratio: float, draw: Draw) -> Pass:
         """Encode, hide, fuse."""
         tokens, there = self.fusion.unimodal(signals, present)
         maskings = {

@@ -1,8 +1,8 @@
 """Stagers that read epochs with NeuroNet or SynthSleepNet: probes, and contexts of many epochs.
 
-A probe looks at one epoch at a time through a frozen encoder. A context lets Mamba read the sequence
-of epochs (causal: an epoch sees those before it) and adapts a part of the encoder. Apnea and
-hypopnea differ from staging by `n_classes` and labels alone.
+A probe looks at one epoch at a time through a frozen encoder. A context lets Mamba read the
+sequence of epochs (causal: an epoch sees those before it) and adapts a part of the encoder. Apnea
+and hypopnea differ from staging by `n_classes` and labels alone.
 
 References
 ----------

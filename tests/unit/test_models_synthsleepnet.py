@@ -93,9 +93,7 @@ def test_an_absent_channel_changes_nothing_in_pre_training(net: SynthSleepNet) -
     spoilt[~present["E1"]] = torch.nan
 
     def losses(e1: torch.Tensor) -> dict[str, float]:
-        output = net(
-            {**signals, "E1": e1}, present, mask_ratio=0.4, draw=lambda n, _: noise[:n]
-        )
+        output = net({**signals, "E1": e1}, present, mask_ratio=0.4, draw=lambda n, _: noise[:n])
         return PretrainingTask().losses(output)[1]
 
     assert losses(signals["E1"]) == losses(spoilt)

@@ -12,7 +12,12 @@ from models import published
 from models.synthsleepnet import PUBLISHED_CHANNELS, SynthSleepNet, mean_of_present
 from tests.parity.recipes import Arrays, Meta, draw, weights
 
-SIZES = {"fs": "rate_hz", "time_window": "frame_s", "time_step": "step_s", "encoder_heads": "n_heads"}
+SIZES = {
+    "fs": "rate_hz",
+    "time_window": "frame_s",
+    "time_step": "step_s",
+    "encoder_heads": "n_heads",
+}
 
 
 def matches(meta: Meta) -> bool:
@@ -60,15 +65,13 @@ def _masked(
 ) -> dict[str, torch.Tensor]:
     """Outputs of the masked pass with the given noise."""
     noises = iter([torch.from_numpy(arrays[f"noise_{name}"]) for name in names.values()])
-    done = model.masked(
-        signals, {}, mask_ratio=meta["mask_ratio"], draw=lambda *_: next(noises)
-    )
+    done = model.masked(signals, {}, mask_ratio=meta["mask_ratio"], draw=lambda *_: next(noises))
     outputs = {"fused_masked_sample0": done.fused[0].flatten(0, 1)}
     outputs |= {f"mask_{names[k]}": m.hidden.float() for k, m in done.maskings.items()}
     for split, label in (("own", "corrected"), ("upstream", "upstream")):
         model.config = replace(model.config, decoder_split=split)  # type: ignore[arg-type]
         guesses = {
-            name: model.decoders.channels[name].predict(model.decoded(done, column, name))
+            name: model.decoders.predict(name, model.decoded(done, column, name))
             for column, name in enumerate(names)
         }
         shown = torch.cat(list(guesses.values()), dim=1)

@@ -83,5 +83,3 @@ def _published_windows(n_epochs: int, length: int, step: int) -> Iterator[tuple[
     for first in range(0, n_epochs - length + 1, step):
         yield first, first + length
     yield n_epochs - length, n_epochs
-
-
