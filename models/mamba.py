@@ -114,7 +114,7 @@ class Mamba(nn.Module):
         """Return step sizes (..., D), and what to write and read (..., N)."""
         sizes = (self.rank, self.d_state, self.d_state)
         delta, write, read = self.x_proj(x).split(sizes, dim=-1)
-        return F.softplus(self.dt_proj(delta)), write, read
+        return F.softplus(self.dt_proj(delta).float()), write, read
 
 
 class GatedNorm(nn.Module):

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 
 import torch
 
@@ -25,6 +25,18 @@ S6_CHUNK = 32
 S6_BLOCK = 1 << 19  # states held at once on a CPU, so that they stay in its cache (2 MB)
 
 
+def _in_float32(scan: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Run a scan in float32, under autocast too: decays and states need the digits."""
+
+    @wraps(scan)
+    def run(*inputs: torch.Tensor, **options: int) -> torch.Tensor:
+        with torch.autocast(inputs[0].device.type, enabled=False):
+            return scan(*(tensor.float() for tensor in inputs), **options)
+
+    return run
+
+
+@_in_float32
 def ssd(
     x: torch.Tensor,
     delta: torch.Tensor,
@@ -54,7 +66,6 @@ def ssd(
     tensor (B, L, H, P), float32
         Computed in float32 whatever the inputs are.
     """
-    x, delta, rate, write, read = (t.float() for t in (x, delta, rate, write, read))
     kernel = _kernel("mamba_ssm.ops.triton.ssd_combined", "mamba_chunk_scan_combined")
     if kernel is not None and x.is_cuda:
         return kernel(x, delta, rate, write, read, chunk)
@@ -117,6 +128,7 @@ def _by_head(x: torch.Tensor, n_heads: int, dim: int = 2) -> torch.Tensor:
     return x.repeat_interleave(n_heads // n_groups, dim=dim)
 
 
+@_in_float32
 def s6(
     x: torch.Tensor,
     delta: torch.Tensor,
@@ -144,7 +156,6 @@ def s6(
     tensor (B, L, D), float32
         Computed in float32 whatever the inputs are.
     """
-    x, delta, rate, write, read = (t.float() for t in (x, delta, rate, write, read))
     kernel = _kernel("mamba_ssm.ops.selective_scan_interface", "selective_scan_fn")
     if kernel is not None and x.is_cuda:
         first, second, *others = (t.mT.contiguous() for t in (x, delta, write, read))

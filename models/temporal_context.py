@@ -170,6 +170,7 @@ class EpochReader(nn.Module):
     """What these stagers share: epochs become vectors, a reader makes logits of their sequence."""
 
     fresh = ("reader",)  # begins from nothing, behind weights that were trained before
+    undecayed = ("A_log",)  # rates of Mamba, as its authors train it
     reader: nn.Module
     config: Any
 

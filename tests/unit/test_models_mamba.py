@@ -81,6 +81,25 @@ def test_fast_decay_over_a_long_chunk_gives_finite_gradients() -> None:
     assert all(result.isfinite().all() for result in results)
 
 
+@pytest.mark.parametrize("scan", WAYS)
+def test_scans_keep_their_digits_under_autocast(scan: str) -> None:
+    tensors, work = scan_inputs(scan, 41), {"S6": s6, "SSD": ssd}[scan]
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = work(*tensors)
+    assert torch.equal(mixed, work(*tensors))
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layers_run_in_half_precision(kind: str) -> None:
+    torch.manual_seed(0)
+    layer = LAYERS[kind]()
+    u = torch.randn(2, 20, layer.in_proj.in_features)
+    plain = layer(u)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = layer(u)
+    assert (plain - mixed).abs().max() < 0.05 * plain.abs().max()
+
+
 @pytest.mark.parametrize("kind", LAYERS)
 def test_step_by_step_a_layer_gives_what_it_gives_for_the_sequence(kind: str) -> None:
     torch.manual_seed(0)
