@@ -125,7 +125,7 @@ def rows(scan: str, lengths: tuple[int, ...], gflop_per_s: float) -> list[list[o
     found: list[list[object]] = []
     for length in lengths:
         batch = 32 if length <= 20 else 2
-        times = max(1, 200 // (batch * length // 32 + 1))
+        times = max(1, 60 // (batch * length // 32 + 1))
         ours, theirs = (
             measure(partial(run, scan, way, batch, length, times)) for way in (True, False)
         )
