@@ -21,6 +21,7 @@ class Config:
       python main_stage_slm.py night.edf
       python main_stage_slm.py folder_of_nights --out results --channel C4=EEG2-A1
       python main_stage_slm.py night.edf --stager tinysleepnet --no-correction
+      python main_stage_slm.py night.edf --stager wav2sleep --signals ECG,THX --no-correction
       python main_stage_slm.py night.edf --stager yasa,tinysleepnet-sleepedf --decoder denoiser
     """
 
@@ -41,6 +42,8 @@ class Config:
     fit_weight: tuple[Path, ...] = ()
     channel: tuple[str, ...] = ()  # channels named by hand: C4=EEG2-A1, Chin=#7, E1= (leave out)
     channel_file: Path | None = None  # the same in a file: lines or a JSON object
+    signals: str = ""  # use only these of the channels a network knows: ECG,THX
+    as_published: bool = False  # wav2sleep: fill the night with zeros to 10 h, or cut it there
     vote: bool = False  # every EEG derivation votes (stagers that read one derivation)
     scoring: str = "auto"  # compare with: auto (in or beside the recording), none, file or folder
     person_letters: int = 0  # letters of a recording's name that name the person; 0 = all
@@ -63,7 +66,8 @@ class Config:
 SETTINGS = (
     *("stager", "correction", "decoder", "language_model", "weight", "context"),
     *("denoiser", "fit_weight", "seed"),
-    *("channel", "channel_file", "vote", "scoring", "dry_run", "drop_bad_signals"),
+    *("channel", "channel_file", "signals", "as_published", "drop_bad_signals"),
+    *("vote", "scoring", "dry_run"),
 )
 
 
@@ -75,7 +79,8 @@ def main(cfg: Config) -> int:
     from staging.stage import load_stager
 
     sources = find_sources(cfg.paths)[: 2 if cfg.dry_run else None]
-    stager = load_stager(cfg.stager, device=cfg.device)
+    only = tuple(name for name in cfg.signals.split(",") if name)
+    stager = load_stager(cfg.stager, device=cfg.device, signals=only, as_published=cfg.as_published)
     n_epochs = DRY_RUN_EPOCHS if cfg.dry_run else None
     overrides = named_channels(cfg.channel, cfg.channel_file)
     reader = NightReader(
