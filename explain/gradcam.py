@@ -8,18 +8,19 @@ respect to what the epoch encoder made of that epoch is taken once; from there
 - guided backpropagation goes down to the samples and lets through, at every ReLU, only what is
   positive on the way up and on the way down.
 
-As the encoder sees each epoch alone, every epoch of a night is encoded once, and only the epoch that
-is explained is gone back through. Deviation: the published code explains the first epoch of each
-window, so that the last 19 of a recording have no map, and runs the encoder over whole windows; here
-an epoch stands in the middle of its window, as far as the night allows (`as_published`: at the
-beginning, as far as the night allows). Derivations keep their identity where others are absent.
+As the encoder sees each epoch alone, every epoch of a night is encoded once, and only the epoch
+that is explained is gone back through. Deviation: the published code explains the first epoch of
+each window, so that the last 19 of a recording have no map, and encodes whole windows; here an
+epoch stands in the middle of its window (`as_published`: at its beginning), as far as the night
+allows. Derivations keep their identity where others are absent.
 
 References
 ----------
 .. [1] Deng et al. (2024). LPSGM. medRxiv 2024.12.11.24318815; released code, folder `gradcam`.
-.. [2] Selvaraju et al. (2017). Grad-CAM: visual explanations from deep networks. ICCV, equations 1
-   and 2.
-.. [3] Springenberg et al. (2015). Striving for simplicity: the all convolutional net. ICLR workshop.
+.. [2] Selvaraju et al. (2017). Grad-CAM: visual explanations from deep networks. ICCV,
+   equations 1 and 2.
+.. [3] Springenberg et al. (2015). Striving for simplicity: the all convolutional net. ICLR
+   workshop.
 """
 
 from __future__ import annotations
@@ -134,8 +135,8 @@ def explain_night(
         x = torch.stack([torch.as_tensor(signals[name])[some].float() for name in channels], dim=1)
         maps = encoder_maps(model.encoder, x, gradient[:, columns], there)
         parts.append((target.cpu(), *maps))
-    target, fine, coarse, guided = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
-    return GradCam(tuple(channels), chosen.numpy(), target, fine, coarse, guided)
+    arrays = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+    return GradCam(tuple(channels), chosen.numpy(), *arrays)
 
 
 def _chosen(epochs: np.ndarray | None, known: torch.Tensor) -> torch.Tensor:
@@ -274,7 +275,7 @@ def _guided(encoder: EpochEncoder, x: torch.Tensor, gradient: torch.Tensor) -> t
     """Return the guided gradient (M, T) of epochs (M, T)."""
     copy = deepcopy(encoder)
     for branch in (copy.fine, copy.coarse):
-        branch.relu = _GuidedReLU()
+        branch.relu = _GuidedReLU()  # type: ignore[assignment]
     with torch.enable_grad():
         samples = x.detach().clone().requires_grad_()
         (slope,) = torch.autograd.grad(copy(samples), samples, gradient)

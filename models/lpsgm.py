@@ -324,7 +324,7 @@ class Backbone(nn.Module):
         return self.read(self.tokenise(signals, present))
 
     def read(self, tokens: Tokens) -> torch.Tensor:
-        """Run the transformer over tokens: one feature vector per epoch of the window, (B, L, D)."""
+        """Run the transformer over tokens; return one vector per epoch of the window, (B, L, D)."""
         x = self.sequence(tokens.x, tokens.allowed)
         if self.config.has_class_tokens:
             return x[:, : self.window]
