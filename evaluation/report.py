@@ -112,6 +112,14 @@ class ReferenceScoring:
     confusion: np.ndarray
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """What made a stager give its stages: how it was found, and (caption, PNG) of each picture."""
+
+    words: str
+    pictures: tuple[tuple[str, bytes], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class NightReport:
     """Everything a report shows, as plain data.
@@ -150,6 +158,8 @@ class NightReport:
         Repairs of the file and other things to know.
     body : BodyReport or None
         Heart, breath and oxygen: courses under the hypnogram, a summary, a few events drawn.
+    explanation : Explanation or None
+        What spoke for the stages.
     """
 
     name: str
@@ -169,6 +179,7 @@ class NightReport:
     simulated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     body: BodyReport | None = None
+    explanation: Explanation | None = None
 
 
 def write_report(report: NightReport, path: Path) -> None:
@@ -211,6 +222,7 @@ def render(report: NightReport) -> str:
         changes=change_rows(report),
         change_counts=_change_counts(report),
         review=review_rows(report),
+        explained=_explained(report.explanation),
     )
 
 
@@ -328,7 +340,7 @@ def _picture(report: NightReport) -> str:
     figure = night_figure(
         report.hypnogram, raw=report.raw, reference=reference, eeg=report.eeg, courses=courses
     )
-    return _svg_address(encode(figure, "svg"))
+    return svg_address(encode(figure, "svg"))
 
 
 def _review_pictures(report: NightReport, epochs: list[int]) -> dict[int, str]:
@@ -336,11 +348,11 @@ def _review_pictures(report: NightReport, epochs: list[int]) -> dict[int, str]:
     pictures: dict[int, str] = {}
     room = REVIEW_BYTES
     for epoch in epochs if report.signals else []:
-        png = base64.b64encode(small_png(epoch_figure(report.signals, epoch))).decode()
-        room -= len(png)
+        address = png_address(small_png(epoch_figure(report.signals, epoch)))
+        room -= len(address)
         if room < 0:
             break
-        pictures[epoch] = f"data:image/png;base64,{png}"
+        pictures[epoch] = address
     return pictures
 
 
@@ -365,9 +377,14 @@ def _event_pictures(report: NightReport) -> list[tuple[str, str]]:
             f"{when['number']} ({when['time']}, {stage})"
         )
         figure = event_figure(body.signals, event, body.events, onset_s=night.onset_s)
-        png = base64.b64encode(small_png(figure)).decode()
-        pictures.append((caption, f"data:image/png;base64,{png}"))
+        pictures.append((caption, png_address(small_png(figure))))
     return pictures
+
+
+def _explained(explanation: Explanation | None) -> list[tuple[str, str]]:
+    """Return (caption, image) of what explains the stages."""
+    pictures = explanation.pictures if explanation else ()
+    return [(caption, png_address(png)) for caption, png in pictures]
 
 
 def _matrices(report: NightReport) -> list[tuple[str, str]]:
@@ -376,12 +393,12 @@ def _matrices(report: NightReport) -> list[tuple[str, str]]:
     counts, _ = transition_matrix(in_bed(night))
     figure = matrix_figure(counts, night.classes, rows="From", columns="To")
     caption = "Which stage followed which: count, and share of the stage it came from"
-    pictures = [(caption, _svg_address(encode(figure, "svg")))]
+    pictures = [(caption, svg_address(encode(figure, "svg")))]
     if report.comparison is not None:
         confusion = report.comparison.confusion
         figure = matrix_figure(confusion, night.classes, rows="Reference", columns="Result")
         caption = "Result against the reference: epochs, and share of the stage in the reference"
-        pictures.append((caption, _svg_address(encode(figure, "svg"))))
+        pictures.append((caption, svg_address(encode(figure, "svg"))))
     return pictures
 
 
@@ -413,7 +430,12 @@ def _words(name: str) -> str:
     return name.replace("_", " ").replace("f1", "F1")
 
 
-def _svg_address(svg: bytes) -> str:
+def png_address(png: bytes) -> str:
+    """Return a PNG as a data address."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def svg_address(svg: bytes) -> str:
     """Return an SVG as a data address; as an image it can neither run scripts nor clash in ids."""
     return "data:image/svg+xml," + quote(svg, safe=" /:=,;@!$()*+?")
 
@@ -430,6 +452,12 @@ def _epoch(hypnogram: Hypnogram, epoch: int) -> dict[str, Any]:
     seconds = int(hypnogram.onset_s + epoch * hypnogram.epoch_s)
     since = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
     return {"number": epoch + 1, "time": f"{clock:%H:%M:%S}" if clock else since}
+
+
+def epoch_words(hypnogram: Hypnogram, epoch: int) -> str:
+    """Return number and clock time of an epoch in words."""
+    told = _epoch(hypnogram, epoch)
+    return f"Epoch {told['number']} ({told['time']})"
 
 
 def _proba(hypnogram: Hypnogram, epoch: int, stage: int) -> float:
