@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -80,7 +80,7 @@ def _explain_signals(cfg: Config, folder: Path) -> list[Path]:
     explained = explain_staged(
         staged, report.signals, cfg.method, epochs, as_published=cfg.as_published
     )
-    facts = {"settings": asdict(cfg), "stager": stager.provenance}
+    facts = {"night": source.name, "stager": stager.provenance}
     return write_explained(folder, explained, kind=cfg.kind, report=report, facts=facts)
 
 
@@ -92,7 +92,7 @@ def _explain_hypnogram(cfg: Config, model, folder: Path) -> list[Path]:  # type:
     if cfg.method not in ("auto", "attention"):
         raise ValueError(f"--method {cfg.method} does not serve {cfg.stager}: attention does")
     explained = explain_classifier(model, read_scoring(cfg.night).hypnogram)
-    facts = {"settings": asdict(cfg)}
+    facts = {"night": cfg.night.stem, "stager": {"stager": Path(cfg.stager).stem}}
     return write_explained(folder, explained, kind=cfg.kind, report=None, facts=facts)
 
 

@@ -191,7 +191,7 @@ class _Night:
         arrays = {"attention": shares, "channels": np.array(channels)}
         return Explained(
             "attention",
-            self._figures(self.epochs, channels, seen),
+            self._figures(self.epochs, channels, seen, words="weight"),
             self._picture(night, rows, label, words="weight"),
             arrays,
             f"{label}: the weight of each, epoch by epoch.",
@@ -210,11 +210,14 @@ class _Night:
             )
             arrays |= {"epochs": found.epochs, "spans": found.spans, "absent": found.absent}
             arrays |= {"channels": np.array(found.channels)}
-            figures = self._figures(found.epochs, found.channels, found.spans, signed=True)
+            maps = found.epochs, found.channels, found.spans
+            figures = self._figures(*maps, words="probability lost", signed=True)
         picture = None
         if lost:
             rows = np.stack(list(lost.values()))
-            picture = self._picture(rows, list(lost), "Absent", words="probability", signed=True)
+            picture = self._picture(
+                rows, list(lost), "Absent", words="probability lost", signed=True
+            )
         words = "What the probability of the stage lost when the whole channel was absent."
         return Explained("occlusion", figures, picture, arrays, words)
 
@@ -229,8 +232,7 @@ class _Night:
         channels: Sequence[str],
         maps: np.ndarray,
         stages: np.ndarray | None = None,
-        *,
-        signed: bool = False,
+        **look: Any,
     ) -> dict[int, Callable[[], Figure]]:
         """Return what draws each epoch."""
         by_name = {trace.name: trace for trace in self.traces}
@@ -239,14 +241,8 @@ class _Night:
         said = self.hypnogram.stages[epochs] if stages is None else stages
 
         def draw(epoch: int, place: int) -> Figure:
-            return map_figure(
-                shown,
-                epoch,
-                maps[place],
-                title=self._title(epoch, int(said[place])),
-                words="probability lost" if signed else "spoke for the stage",
-                signed=signed,
-            )
+            title = self._title(epoch, int(said[place]))
+            return map_figure(shown, epoch, maps[place], title=title, **look)
 
         return {
             epoch: (lambda epoch=epoch, place=place: draw(epoch, place))  # type: ignore[misc]

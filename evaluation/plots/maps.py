@@ -56,7 +56,7 @@ def map_figure(
         Whether values below zero mean the opposite; else colours begin at zero.
     """
     with matplotlib.rc_context(STYLE):
-        inches = 0.95 + 0.62 * len(traces)
+        inches = 0.95 + max(1.0, 0.62 * len(traces))
         figure = Figure(figsize=(11, inches), facecolor="white")
         axes = figure.add_axes((0.07, 0.45 / inches, 0.8, 1 - 0.85 / inches))
         _draw_image(axes, values, (0, EPOCH_S, 0.5 - len(traces), 0.5), words, signed)
