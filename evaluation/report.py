@@ -7,22 +7,19 @@ loaded from elsewhere, and every text that came from a file is escaped.
 
 from __future__ import annotations
 
-import base64
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote
 
 import numpy as np
 
 from evaluation.alarm import SEVERITIES, Alarm, gravest_first
 from evaluation.body import DEFINITIONS as BODY_DEFINITIONS
 from evaluation.body import EVENT_WORDS, BodyReport, examples
+from evaluation.page import number, png_address, render_page, svg_address
 from evaluation.plots import (
-    COLOURS,
     changed,
     confidence,
     encode,
@@ -75,7 +72,6 @@ STAGE_COLUMNS = {
     "bouts": "Bouts",
     "bout_mean_min": "Mean bout, min",
 }
-PURPOSE = "For research. This is not a medical device and no basis for a diagnosis or a treatment."
 
 
 class Described(Protocol):
@@ -189,22 +185,9 @@ def write_report(report: NightReport, path: Path) -> None:
 
 def render(report: NightReport) -> str:
     """Return the report as the text of one HTML page; the same report gives the same text."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # labels and names come from files: none may become markup
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "share": _share}
-    template = environment.get_template("report.html.j2")
-    return template.render(
+    return render_page(
+        "report.html.j2",
         report=report,
-        purpose=PURPOSE,
-        nan=math.nan,
-        colours=COLOURS,
         alarms=gravest_first(report.alarms),
         verdict=_verdict(report.alarms),
         facts=_facts(report),
@@ -295,21 +278,7 @@ def _to_review(report: NightReport) -> list[int]:
     return [*first, *improbable[:REVIEW_IMPROBABLE]]
 
 
-def number(value: float) -> str:
-    """Return a number as a reader wants it: whole when it is, a dash when there is none."""
-    if not math.isfinite(value):
-        return "–"
-    if float(value).is_integer():
-        return f"{int(value)}"
-    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.3g}"
-
-
 # -------------------------------------------------------------------------------------- pieces
-
-
-def _share(value: float) -> str:
-    """Return a probability as a percentage, a dash when there is none."""
-    return "–" if not math.isfinite(value) else f"{100 * value:.0f} %"
 
 
 def _verdict(alarms: tuple[Alarm, ...]) -> tuple[str, str]:
@@ -428,16 +397,6 @@ def _agreement(comparison: ReferenceScoring | None) -> dict[str, dict[str, Any]]
 def _words(name: str) -> str:
     """Return the name of a metric as it is printed."""
     return name.replace("_", " ").replace("f1", "F1")
-
-
-def png_address(png: bytes) -> str:
-    """Return a PNG as a data address."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def svg_address(svg: bytes) -> str:
-    """Return an SVG as a data address; as an image it can neither run scripts nor clash in ids."""
-    return "data:image/svg+xml," + quote(svg, safe=" /:=,;@!$()*+?")
 
 
 def _change_counts(report: NightReport) -> list[tuple[str, int]]:
