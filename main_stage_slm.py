@@ -92,7 +92,7 @@ def main(cfg: Config) -> int:
     for source, coming in progress(read_ahead(todo, reader), len(todo)):
         with outcome.night(source.name) as step:
             sys.stdout.write(staging.stage(source, coming, step, alone=len(sources) == 1))
-    sys.stdout.write(staging.sum_up(sources) + outcome.table())
+    sys.stdout.write(staging.sum_up(sources, outcome.refusals) + outcome.table())
     return outcome.close(skip_errors=cfg.skip_errors)
 
 

@@ -232,7 +232,7 @@ def change_rows(report: NightReport) -> list[dict[str, Any]]:
     rows = []
     for epoch in np.flatnonzero(changed(raw, result)).tolist():
         rows.append(
-            _epoch(result, epoch)
+            epoch_place(result, epoch)
             | {
                 "before": raw.names[epoch],
                 "after": result.names[epoch],
@@ -255,7 +255,7 @@ def review_rows(report: NightReport) -> list[dict[str, Any]]:
     pictures = _review_pictures(report, listed[:REVIEW_DRAWN])
     for epoch in listed:
         ranked = sorted(enumerate(result.proba[epoch]), key=lambda pair: -pair[1])  # type: ignore[index]
-        row = _epoch(result, epoch) | {
+        row = epoch_place(result, epoch) | {
             "stage": result.names[epoch],
             "before": report.raw.names[epoch] if report.raw is not None else "",
             "probabilities": [(result.classes[code], float(p)) for code, p in ranked if p >= 0.005],
@@ -339,7 +339,7 @@ def _event_pictures(report: NightReport) -> list[tuple[str, str]]:
     pictures = []
     for event in examples(body.events):
         epoch = int((event.onset_s - night.onset_s) // night.epoch_s)
-        when = _epoch(night, epoch)
+        when = epoch_place(night, epoch)
         stage = night.names[epoch] if 0 <= epoch < night.n_epochs else "?"
         caption = (
             f"{EVENT_WORDS[event.type].capitalize()} of {event.duration_s:.0f} s in epoch "
@@ -405,7 +405,7 @@ def _change_counts(report: NightReport) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def _epoch(hypnogram: Hypnogram, epoch: int) -> dict[str, Any]:
+def epoch_place(hypnogram: Hypnogram, epoch: int) -> dict[str, Any]:
     """Return number (from 1, as scoring programs count) and clock time of an epoch."""
     clock = hypnogram.clock(epoch)
     seconds = int(hypnogram.onset_s + epoch * hypnogram.epoch_s)
@@ -415,7 +415,7 @@ def _epoch(hypnogram: Hypnogram, epoch: int) -> dict[str, Any]:
 
 def epoch_words(hypnogram: Hypnogram, epoch: int) -> str:
     """Return number and clock time of an epoch in words."""
-    told = _epoch(hypnogram, epoch)
+    told = epoch_place(hypnogram, epoch)
     return f"Epoch {told['number']} ({told['time']})"
 
 

@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from engine.log import environment
+from evaluation.cohort_page import PAGE, Cohort, write_cohort
 from evaluation.metrics import metrics_from
 from evaluation.plain import plain
 from nights.atomic import write_text
 from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.night import Night
-from nights.outcome import Outcome, Step
+from nights.outcome import Outcome, Refusal, Step
 from recordings.channels import Candidate, parse_overrides, read_overrides
 from recordings.formats import open_recording
 from staging.batch import Source
@@ -184,8 +185,11 @@ class StagingRun:
             _refuse_distrusted(source.name, [asdict(alarm) for alarm in result.alarms])
         return tell(result, night.channels, self.out / source.name) if alone else line(result)
 
-    def sum_up(self, sources: Sequence[Source]) -> str:
-        """Write `summary.csv` with one row per finished night and return a summary in words."""
+    def sum_up(self, sources: Sequence[Source], refusals: Sequence[Refusal] = ()) -> str:
+        """Write `summary.csv` with a row per finished night and return a summary in words.
+
+        Of several nights, `cohort.html` shows them all on one page.
+        """
         import pandas as pd
 
         found = [self.out / source.name / DONE for source in sources]
@@ -193,6 +197,9 @@ class StagingRun:
         table = pd.DataFrame([summary_row(night) for night in nights])
         write_text(self.out / "summary.csv", table.to_csv(index=False))
         told = [f"{len(nights)} of {len(sources)} nights have results in {self.out}/"]
+        if len(sources) > 1:
+            write_cohort(Cohort(self.out.resolve().name, nights, refusals), self.out / PAGE)
+            told.append(f"Look at {self.out / PAGE}")
         return "\n".join([*told, *_agreement_lines(nights)]) + "\n"
 
     def _log(self, result: NightResult, seconds: float) -> None:
