@@ -30,8 +30,9 @@ ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;"
 
 def outside(page: str) -> list[str]:
     """Every address of the page that leads out of it."""
-    without_pictures = re.sub(r'"data:[^"]*"', "", page)
-    return re.findall(r'(?:src|href|url)\s*[=(]\s*["\']?([^"\'>) ]+)', without_pictures)
+    pictured = re.sub(r'"data:[^"]*"', '"inside"', page)
+    found = re.findall(r'(?:src|href|url)\s*[=(]\s*["\']?([^"\'>) ]+)', pictured)
+    return [address for address in found if address != "inside"]
 
 
 def pair(**changes: Any) -> Pair:
