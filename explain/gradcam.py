@@ -186,14 +186,15 @@ def feature_gradient(
         Zeros where nothing was recorded.
     stages : int64 tensor (B,)
     """
-    rows = torch.arange(len(features))
-    index = torch.arange(features.shape[2], device=features.device)
+    device = features.device
+    rows, place = torch.arange(len(features), device=device), place.to(device)
+    index = torch.arange(features.shape[2], device=device)
+    stages = torch.full_like(rows, -1) if stages is None else stages.to(device)
     with torch.enable_grad():
         leaf = features.detach().clone().requires_grad_()
         hidden = model.read(model.placed(leaf[recorded], recorded, index))
         logits = model.head(hidden[rows, place])  # (B, K)
-        stages = torch.full_like(rows, -1) if stages is None else stages
-        target = torch.where(stages.to(logits.device) < 0, logits.argmax(dim=-1), stages)
+        target = torch.where(stages < 0, logits.argmax(dim=-1), stages)
         # windows do not mix, so the gradient of the sum is that of each
         (slope,) = torch.autograd.grad(logits[rows, target].sum(), leaf)
     return slope[rows, place], target

@@ -29,7 +29,7 @@ from staging.stage import StagedNight
 
 Method = Literal["gradcam", "guided", "attention", "occlusion"]
 
-IN_REPORT = 6  # epochs drawn in the report; every one that was asked for has a file
+REPORT_BYTES = 450_000  # of pictures in the report; every epoch asked for has a file of its own
 WORDS = {
     "gradcam": "Grad-CAM: where the last convolutions of both branches were active and raised the "
     "logit of the stage, scaled over all derivations of an epoch.",
@@ -327,9 +327,9 @@ def write_explained(
         figure = draw()
         written.append(folder / f"epoch_{epoch + 1:04d}.{kind}")
         save_figure(figure, written[-1])
-        if report is not None and len(pictures) <= IN_REPORT:
+        if report is not None and sum(len(png) for _, png in pictures) < REPORT_BYTES:
             words = f"{epoch_words(report.hypnogram, epoch)}: {report.hypnogram.names[epoch]}"
-            pictures.append((words, small_png(figure, dpi=90, colours=32)))
+            pictures.append((words, small_png(figure, dpi=85, colours=32)))
     with atomic_path(folder / "maps.npz") as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **explained.arrays)
     told = {"method": explained.method, "words": f"{WORDS[explained.method]} {CAUTION}"}
