@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import main_evaluate
 import models
-from command_line import run
+from command_line import parse, run
 from engine.checkpoint import save_weights
 from evaluation.export import write_csv
 from main_explain import Config, main
 from recordings.simulate import simulate_night
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "explain.md"
+COMMANDS = re.findall(r"^    (python main_.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +40,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def explain(folder: Path, *arguments: object) -> int:
     """Run the entry point in this process, which has PyTorch imported already."""
     return run(main, Config, [*map(str, arguments), "--out", str(folder / "out")])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_page_on_maps_are_known(command: str) -> None:
+    script, *arguments = shlex.split(command)[1:]
+    if script == "main_explain.py":
+        parse(Config, arguments)
+    else:
+        parse(main_evaluate.COMMANDS[arguments[0]][0], arguments[1:])
 
 
 def test_epochs_get_figures_numbers_and_a_section_in_the_report(folder: Path) -> None:
