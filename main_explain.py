@@ -41,7 +41,7 @@ class Config:
         False  # gradcam: an epoch at the beginning of its window; as main_stage_slm
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    seed: int = 0  # nothing is drawn
+    seed: int = 0  # of the noise of occlusion; nothing else is drawn
     dry_run: bool = False  # the first ten minutes, two epochs
 
 
@@ -78,7 +78,7 @@ def _explain_signals(cfg: Config, folder: Path) -> list[Path]:
     chosen = numbered(cfg.epochs, staged.hypnogram.n_epochs)
     epochs = doubtful(staged.hypnogram, n_least) if chosen == () else chosen
     explained = explain_staged(
-        staged, report.signals, cfg.method, epochs, as_published=cfg.as_published
+        staged, report.signals, cfg.method, epochs, as_published=cfg.as_published, seed=cfg.seed
     )
     facts = {"night": source.name, "stager": stager.provenance}
     return write_explained(folder, explained, kind=cfg.kind, report=report, facts=facts)

@@ -36,8 +36,8 @@ WORDS = {
     "guided": "Guided Grad-CAM: Grad-CAM times the envelope of guided backpropagation, scaled over "
     "all derivations of an epoch.",
     "attention": "Attention: the weight the network itself gave to each part. Weight is not cause.",
-    "occlusion": "Occlusion: what the probability of the stage lost when a span was flat, or a "
-    "channel absent. Below zero: the stage was surer without it.",
+    "occlusion": "Occlusion: what the probability of the stage lost when a span was noise of "
+    "the usual spectrum, or a channel absent. Below zero: the stage was surer without it.",
 }
 CAUTION = (
     "A map tells what the network used, not whether it is right; another method may draw another."
@@ -85,6 +85,7 @@ def explain_staged(
     epochs: Sequence[int] | None = None,
     *,
     as_published: bool = False,
+    seed: int = 0,
 ) -> Explained:
     """Explain epochs of a staged night.
 
@@ -99,6 +100,8 @@ def explain_staged(
         Which epochs, counted from 0; default: every one that has a stage.
     as_published : bool
         See `explain.gradcam.explain_night`.
+    seed : int
+        Of the noise of occlusion.
 
     Raises
     ------
@@ -117,7 +120,7 @@ def explain_staged(
     if chosen == "attention":
         return night.attention()
     if chosen == "occlusion":
-        return night.occlusion()
+        return night.occlusion(seed)
     return night.gradcam(chosen, as_published)
 
 
@@ -197,7 +200,7 @@ class _Night:
             f"{label}: the weight of each, epoch by epoch.",
         )
 
-    def occlusion(self) -> Explained:
+    def occlusion(self, seed: int) -> Explained:
         """Take pieces away and see what is lost."""
         stager, reading, hypnogram = self.staged.stager, self.staged.reading, self.hypnogram
         assert hypnogram.proba is not None
@@ -205,9 +208,8 @@ class _Night:
         arrays = {f"without_{name}": loss for name, loss in lost.items()}
         figures: dict[int, Callable[[], Figure]] = {}
         if hasattr(stager, "model"):
-            found = occlude_spans(
-                stager.model, *self._inputs(), epochs=self.epochs, stages=hypnogram.stages
-            )
+            asked = {"epochs": self.epochs, "stages": hypnogram.stages, "seed": seed}
+            found = occlude_spans(stager.model, *self._inputs(), **asked)  # type: ignore[arg-type]
             arrays |= {"epochs": found.epochs, "spans": found.spans, "absent": found.absent}
             arrays |= {"channels": np.array(found.channels)}
             maps = found.epochs, found.channels, found.spans

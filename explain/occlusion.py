@@ -3,9 +3,9 @@
 Asks nothing of a stager but its answers, so it serves each one. Two questions:
 
 - `occlude_spans`, of a network: the probability that the stage of an epoch loses when a span of one
-  channel is flat, at the mean of the epoch, and when the channel is absent from the whole window.
-  No network was trained on flat spans, so a loss tells where it listens, not what it would say of
-  another signal.
+  channel is noise of the spectrum that the channel has around the epoch, and when the channel is
+  absent from the whole window. (A flat span would be told apart from any sleep at once: networks
+  that read log-spectra then lose their stage wherever it is, measured on a real night.)
 - `occlude_channels`, of any stager: the same of the whole night, staged again without each channel.
 
 Reference: Zeiler and Fergus (2014). Visualizing and understanding convolutional networks. ECCV,
@@ -28,6 +28,7 @@ from staging.stage import Reading, Stager
 
 SPAN_S = 3.0  # a slow wave takes up to 2 s, a spindle 0.5 to 3 s (AASM manual)
 AROUND = 60  # epochs on each side for a network that takes a night of any length
+DRAWS = 2  # of the noise; their mean is taken
 EPOCHS_AT_ONCE = 240  # through the network together
 
 Changed = Mapping[str, torch.Tensor]  # {channel: what is other than it was}
@@ -46,7 +47,7 @@ class Occlusion:
     proba : float32 array (N,)
         Probability of the stage with everything there.
     spans : float32 array (N, C, P)
-        What it loses when a span of a channel is flat; NaN where not recorded.
+        What it loses when a span of a channel is noise; NaN where not recorded.
     absent : float32 array (N, C)
         What it loses when a channel is absent from the window; NaN for the only one.
     """
@@ -68,6 +69,7 @@ def occlude_spans(
     epochs: np.ndarray,
     stages: np.ndarray | None = None,
     span_s: float = SPAN_S,
+    seed: int = 0,
 ) -> Occlusion:
     """Occlude spans and channels around epochs of a night.
 
@@ -84,6 +86,8 @@ def occlude_spans(
         The stage of each epoch of the night to follow; default, and where it is -1: the likeliest.
     span_s : float
         Seconds of a span; a whole number of them must fill an epoch.
+    seed : int
+        Of the noise.
 
     Raises
     ------
@@ -96,7 +100,7 @@ def occlude_spans(
     channels = tuple(name for name in model.channels if name in signals)
     found = []
     for epoch in np.asarray(epochs).tolist():
-        window = _Window(model, signals, present or {}, channels, epoch)
+        window = _Window(model, signals, present or {}, channels, epoch, seed)
         stage = -1 if stages is None else int(stages[epoch])
         found.append(window.occluded(stage, n_spans))
     stage_of, proba, spans, absent = (np.array(part) for part in zip(*found, strict=True))
@@ -118,6 +122,7 @@ class _Window:
         present: Mapping[str, Any],
         channels: tuple[str, ...],
         epoch: int,
+        seed: int,
     ) -> None:
         n_epochs = len(signals[channels[0]])
         length = model.window or min(n_epochs, 2 * AROUND + 1)
@@ -133,6 +138,8 @@ class _Window:
             self.signals[name] = F.pad(x, (0, 0, 0, missing))  # (L, T)
             self.present[name] = F.pad(there[first : first + length].to(device), (0, missing))
         self.at_once = max(1, EPOCHS_AT_ONCE // length)
+        self.generator = torch.Generator().manual_seed(seed + epoch)
+        self.spectra: dict[tuple[str, int], torch.Tensor] = {}
 
     def occluded(self, stage: int, n_spans: int) -> tuple[int, float, np.ndarray, np.ndarray]:
         """Return the stage, its probability, and the losses (C, P) and (C,)."""
@@ -143,24 +150,40 @@ class _Window:
         there = [i for i, name in enumerate(self.channels) if self.present[name][self.place]]
         if not there:
             raise ValueError(f"nothing was recorded in epoch {self.epoch + 1}: nothing to explain")
-        silenced = [
-            (self._silenced(self.channels[i], n_spans, place), _NOTHING)
+        noisy = [
+            (self._replaced(self.channels[i], n_spans, place), _NOTHING)
             for i in there
             for place in range(n_spans)
+            for _ in range(DRAWS)
         ]
-        spans[there] = (whole[stage] - self._proba(silenced)[:, stage]).reshape(-1, n_spans)
+        kept = self._proba(noisy)[:, stage].reshape(-1, n_spans, DRAWS).mean(axis=-1)
+        spans[there] = whole[stage] - kept
         if len(there) > 1:
             gone = [(_NOTHING, self._without(self.channels[i])) for i in there]
             absent[there] = whole[stage] - self._proba(gone)[:, stage]
         return stage, float(whole[stage]), spans, absent
 
-    def _silenced(self, name: str, n_spans: int, place: int) -> dict[str, torch.Tensor]:
-        """Return a channel with one span of the epoch at the mean of the epoch."""
+    def _replaced(self, name: str, n_spans: int, place: int) -> dict[str, torch.Tensor]:
+        """Return a channel with one span of the epoch as noise of the usual spectrum."""
         changed = self.signals[name].clone()
         epoch = changed[self.place]
         first, end = (len(epoch) * edge // n_spans for edge in (place, place + 1))
-        epoch[first:end] = epoch.mean()
+        usual = self._usual_spectrum(name, end - first)
+        turns = torch.rand(len(usual), generator=self.generator).to(usual.device)
+        turns[0] = 0  # the mean stays
+        noise = torch.fft.irfft(usual * torch.exp(2j * torch.pi * turns), n=end - first)
+        epoch[first:end] = noise
         return {name: changed}
+
+    def _usual_spectrum(self, name: str, size: int) -> torch.Tensor:
+        """Return the root mean square spectrum of spans in the window, and their mean, signed."""
+        if (name, size) not in self.spectra:
+            spans = self.signals[name][self.present[name]].unfold(-1, size, size)  # (L, P, size)
+            spectra = torch.fft.rfft(spans).flatten(0, 1)
+            usual = spectra.abs().square().mean(dim=0).sqrt()
+            usual[0] = spectra[:, 0].real.mean()
+            self.spectra[name, size] = usual
+        return self.spectra[name, size]
 
     def _without(self, name: str) -> dict[str, torch.Tensor]:
         """Return where a channel is that is nowhere."""
