@@ -15,7 +15,8 @@ read -ra train <<<"${TRAIN:-}" # what runs main_finetune.py: python, or torchrun
 ((${#train[@]})) || train=("$PYTHON")
 
 case "$WHAT" in
-# LPSGM-Small, trained on the simulated laboratory SIM, tuned to the laboratory BAR. TRIAL_TUNED
+# LPSGM-Small, trained on the simulated laboratory SIM, tuned to the laboratory BAR: minutes of one
+# core. Before: kappa 80; what tuning adds has been tried only as a dry run.
 trial)
     "${train[@]}" main_finetune.py --init "${INIT:-$OUT/trial-lpsgm/best.safetensors}" \
         --nights "$STORE"/psg9/Simulated/BAR*.json --channels C4 E1 --folds 3 --val-share 0.34 \

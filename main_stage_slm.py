@@ -21,6 +21,7 @@ class Config:
       python main_stage_slm.py night.edf
       python main_stage_slm.py folder_of_nights --out results --channel C4=EEG2-A1
       python main_stage_slm.py night.edf --stager tinysleepnet --no-correction
+      python main_stage_slm.py night.edf --stager wav2sleep --signals ECG,THX --no-correction
       python main_stage_slm.py night.edf --stager yasa,tinysleepnet-sleepedf --decoder denoiser
     """
 
@@ -40,8 +41,13 @@ class Config:
     fit_weight: Path | None = None
     channel: tuple[str, ...] = ()  # channels named by hand: C4=EEG2-A1, Chin=#7, E1= (leave out)
     channel_file: Path | None = None  # the same in a file: lines or a JSON object
+    signals: str = ""  # use only these of the channels a network knows: ECG,THX
+    as_published: bool = False  # wav2sleep: fill the night with zeros to 10 h, or cut it there
     vote: bool = False  # every EEG derivation votes (stagers that read one derivation)
     scoring: str = "auto"  # compare with: auto (in or beside the recording), none, file or folder
+    # signals with an alarm of severity "distrust" (an ECG without beats, a belt without breaths,
+    # a lead that is off) are not shown to the stager
+    drop_bad_signals: bool = False
     strict: bool = False  # an alarm of severity "distrust" counts as a failure
     force: bool = False  # do nights again that are finished
     skip_errors: bool = False  # exit status 0 although nights were refused
@@ -58,7 +64,8 @@ class Config:
 SETTINGS = (
     *("stager", "correction", "decoder", "language_model", "weight", "context"),
     *("denoiser", "fit_weight", "seed"),
-    *("channel", "channel_file", "vote", "scoring", "dry_run"),
+    *("channel", "channel_file", "signals", "as_published", "drop_bad_signals"),
+    *("vote", "scoring", "dry_run"),
 )
 
 
@@ -70,10 +77,13 @@ def main(cfg: Config) -> int:
     from staging.stage import load_stager
 
     sources = find_sources(cfg.paths)[: 2 if cfg.dry_run else None]
-    stager = load_stager(cfg.stager, device=cfg.device)
+    only = tuple(name for name in cfg.signals.split(",") if name)
+    stager = load_stager(cfg.stager, device=cfg.device, signals=only, as_published=cfg.as_published)
     n_epochs = DRY_RUN_EPOCHS if cfg.dry_run else None
     overrides = named_channels(cfg.channel, cfg.channel_file)
-    reader = NightReader(stager, overrides, cfg.vote, cfg.scoring, n_epochs)
+    reader = NightReader(
+        stager, overrides, cfg.vote, cfg.scoring, n_epochs, drop_bad=cfg.drop_bad_signals
+    )
     settings = {key: value for key, value in asdict(cfg).items() if key in SETTINGS}
     staging = StagingRun(cfg.out, stager, load_corrector(cfg), settings, strict=cfg.strict)
     dump(cfg, cfg.out / "config.json")

@@ -19,6 +19,8 @@ from urllib.parse import quote
 import numpy as np
 
 from evaluation.alarm import SEVERITIES, Alarm, gravest_first
+from evaluation.body import DEFINITIONS as BODY_DEFINITIONS
+from evaluation.body import EVENT_WORDS, BodyReport, examples
 from evaluation.plots import (
     COLOURS,
     changed,
@@ -29,6 +31,7 @@ from evaluation.plots import (
     night_figure,
     small_png,
 )
+from evaluation.plots.events import event_figure
 from evaluation.statistics import in_bed, transition_matrix
 from evaluation.surprisal import improbable_epochs
 from evaluation.traces import Trace
@@ -54,6 +57,15 @@ HEADLINES = {
     "waso_min": "Wake after sleep onset",
     "rem_latency_min": "REM latency",
     "awakenings_per_h": "Awakenings",
+}
+# The same of heart and breath.
+BODY_HEADLINES = {
+    "ahi_per_h": "Apnea-hypopnea index (AHI)",
+    "arousals_per_h": "Arousal index",
+    "odi3_per_h": "Oxygen desaturation index (3 %)",
+    "spo2_lowest_percent": "Lowest SpO2 asleep",
+    "heart_asleep_bpm": "Heart rate asleep",
+    "rmssd_ms": "RMSSD",
 }
 # Statistics `<stage>_<column>` are one table with a row for each stage.
 STAGE_COLUMNS = {
@@ -136,6 +148,8 @@ class NightReport:
         Why this is not a result of a real night or of real weights; shown as a loud banner.
     notes : tuple of str
         Repairs of the file and other things to know.
+    body : BodyReport or None
+        Heart, breath and oxygen: courses under the hypnogram, a summary, a few events drawn.
     """
 
     name: str
@@ -154,6 +168,7 @@ class NightReport:
     surprisal: np.ndarray | None = None
     simulated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    body: BodyReport | None = None
 
 
 def write_report(report: NightReport, path: Path) -> None:
@@ -189,6 +204,9 @@ def render(report: NightReport) -> str:
         stage_columns=STAGE_COLUMNS,
         stages=_stages(report),
         overall=_overall(report),
+        body_definitions=BODY_DEFINITIONS,
+        body_headlines=_body_headlines(report.body),
+        event_pictures=_event_pictures(report),
         agreement=_agreement(report.comparison),
         changes=change_rows(report),
         change_counts=_change_counts(report),
@@ -306,7 +324,10 @@ def _facts(report: NightReport) -> list[tuple[str, str]]:
 def _picture(report: NightReport) -> str:
     """Return the figure of the night as the address of an image inside the page."""
     reference = report.comparison.reference if report.comparison else None
-    figure = night_figure(report.hypnogram, raw=report.raw, reference=reference, eeg=report.eeg)
+    courses = report.body.courses if report.body else ()
+    figure = night_figure(
+        report.hypnogram, raw=report.raw, reference=reference, eeg=report.eeg, courses=courses
+    )
     return _svg_address(encode(figure, "svg"))
 
 
@@ -320,6 +341,32 @@ def _review_pictures(report: NightReport, epochs: list[int]) -> dict[int, str]:
         if room < 0:
             break
         pictures[epoch] = f"data:image/png;base64,{png}"
+    return pictures
+
+
+def _body_headlines(body: BodyReport | None) -> dict[str, str]:
+    """Return {everyday words: name} of the numbers of heart and breath that are there."""
+    known = body.statistics if body else {}
+    return {words: name for name, words in BODY_HEADLINES.items() if name in known}
+
+
+def _event_pictures(report: NightReport) -> list[tuple[str, str]]:
+    """Return (caption, image) of a few apneas and hypopneas with the signals around them."""
+    body, night = report.body, report.hypnogram
+    if body is None or not body.signals:
+        return []
+    pictures = []
+    for event in examples(body.events):
+        epoch = int((event.onset_s - night.onset_s) // night.epoch_s)
+        when = _epoch(night, epoch)
+        stage = night.names[epoch] if 0 <= epoch < night.n_epochs else "?"
+        caption = (
+            f"{EVENT_WORDS[event.type].capitalize()} of {event.duration_s:.0f} s in epoch "
+            f"{when['number']} ({when['time']}, {stage})"
+        )
+        figure = event_figure(body.signals, event, body.events, onset_s=night.onset_s)
+        png = base64.b64encode(small_png(figure)).decode()
+        pictures.append((caption, f"data:image/png;base64,{png}"))
     return pictures
 
 

@@ -40,7 +40,7 @@ REM_GAP_MIN = 15.0  # Feinberg and Floyd 1979: less NREM than this does not end 
 REM_PERIOD_MIN = 5.0  # ibid.: shorter REM periods do not count, but for the first and the last
 
 _KEYS = {"W": "wake", "R": "rem", "L": "light", "D": "deep"}  # others: the stage in lower case
-_REM, _LIGHT_OF_FOUR = "R", "L"
+_REM, _N1 = "R", "N1"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _definitions() -> dict[str, Definition]:
         "fragmentation_per_h": (
             "1/h",
             "sleep fragmentation index: shifts to wake or N1 from any deeper stage, within the "
-            "sleep period, per hour of total sleep time (with four stages: to wake only)",
+            "sleep period, per hour of total sleep time (without a stage N1: to wake only)",
         ),
         "rem_periods": (
             "",
@@ -122,7 +122,8 @@ def sleep_statistics(hypnogram: Hypnogram) -> dict[str, float]:
     Parameters
     ----------
     hypnogram : Hypnogram
-        Five or four classes, any length of epoch; may be empty or wholly unscored.
+        Classes that begin with wake (W N1 N2 N3 R, W L D R, W NREM R, W S), any length of epoch;
+        may be empty or wholly unscored.
 
     Returns
     -------
@@ -134,9 +135,10 @@ def sleep_statistics(hypnogram: Hypnogram) -> dict[str, float]:
     values = _whole_night(night, epoch_min) | _fragmentation(night, epoch_min)
     for code, stage in enumerate(night.classes):
         values |= _of_stage(night, code, _key(stage), epoch_min)
-    tst_min, rem_min = values["tst_min"], values[f"{_key(_REM)}_min"]
-    values["nrem_min"] = tst_min - rem_min
-    values["nrem_percent"] = _percent(tst_min - rem_min, tst_min)
+    if _REM in night.classes:  # wake against sleep alone has neither
+        tst_min, rem_min = values["tst_min"], values[f"{_key(_REM)}_min"]
+        values["nrem_min"] = tst_min - rem_min
+        values["nrem_percent"] = _percent(tst_min - rem_min, tst_min)
     return {name: float(values[name]) for name in DEFINITIONS if name in values}
 
 
@@ -208,7 +210,7 @@ def _fragmentation(night: Hypnogram, epoch_min: float) -> dict[str, float]:
     before, after = period[:-1], period[1:]
     shift = (before != after) & (before != UNSCORED) & (after != UNSCORED)
     awakening = shift & (after == W)
-    to_light = shift & (after == 1) & (before > 1) & (_LIGHT_OF_FOUR not in night.classes)
+    to_light = shift & (after == 1) & (before > 1) & (_N1 in night.classes)
     hours = int((period > W).sum()) * epoch_min / 60
     counts = {
         "awakenings": int(awakening.sum()),
@@ -216,7 +218,8 @@ def _fragmentation(night: Hypnogram, epoch_min: float) -> dict[str, float]:
         "fragmentation": int((awakening | to_light).sum()),
     }
     rates = {f"{name}_per_h": n / hours if hours else np.nan for name, n in counts.items()}
-    return counts | rates | {"rem_periods": _rem_periods(night, epoch_min)}
+    periods = {"rem_periods": _rem_periods(night, epoch_min)} if _REM in night.classes else {}
+    return counts | rates | periods
 
 
 def _of_stage(night: Hypnogram, code: int, key: str, epoch_min: float) -> dict[str, float]:

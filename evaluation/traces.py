@@ -1,4 +1,4 @@
-"""Signals of a night as figures need them: named samples cut into epochs, and their spectrogram."""
+"""Signals of a night as figures need them: cut into epochs; courses and spectrograms."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ class Trace:
         """Samples per second."""
         return self.samples.shape[1] / EPOCH_S
 
+    def between(self, from_s: float, to_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return seconds from epoch 0 and the samples of a stretch, as far as the night reaches."""
+        first, end = (round(seconds * self.rate_hz) for seconds in (from_s, to_s))
+        size = self.samples.shape[1]
+        epochs = self.samples[max(first, 0) // size : -(-max(end, 0) // size)]
+        samples = epochs.reshape(-1).astype(np.float32)
+        places = max(first, 0) // size * size + np.arange(len(samples))
+        inside = (places >= first) & (places < end)
+        return places[inside] / self.rate_hz, samples[inside]
+
     def around(self, epoch: int, context_s: float) -> tuple[np.ndarray, np.ndarray]:
         """Return seconds from the start of `epoch` and the samples, as far as the night reaches."""
         first = max(epoch - ceil(context_s / EPOCH_S), 0)
@@ -31,6 +41,16 @@ class Trace:
         time = np.arange(len(samples)) / self.rate_hz - (epoch - first) * EPOCH_S
         near = (time >= -context_s) & (time < EPOCH_S + context_s)
         return time[near], samples[near]
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """One value per epoch (E,), such as a heart rate; NaN is left blank. `source`: the channel."""
+
+    name: str
+    values: np.ndarray
+    unit: str
+    source: str = ""
 
 
 def spectrogram(eeg: Trace, highest_hz: float = 30.0) -> tuple[np.ndarray, np.ndarray]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recordings.beat_reader import BeatRecording, has_intervals
 from recordings.edf import EdfRecording
 from recordings.edf.header import read_header
 from recordings.recording import Recording, RecordingError
 
-READ_HERE = "EDF, BDF, WFDB (.hea), HDF5 (.h5), FIF, BrainVision (.vhdr) and EEGLAB (.set)"
+READ_HERE = (
+    "EDF, BDF, WFDB (.hea), HDF5 (.h5), FIF, BrainVision (.vhdr), EEGLAB (.set), tables of beats"
+)
 _EDF_SUFFIXES = (".edf", ".bdf", ".rec")  # ISRUC and SVUH call their EDF files .rec
 _HDF5_SUFFIXES = (".h5", ".hdf5")
 _MNE_SUFFIXES = (".fif", ".fif.gz", ".vhdr", ".set")
+_TABLE_SUFFIXES = (".csv", ".csv.gz")  # of beat intervals; other tables are no recordings
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _EDF_MAGIC = (b"0       ", b"\xffBIOSEMI")
 _HEADER_OF = {".dat": ".hea", ".mat": ".hea", ".eeg": ".vhdr", ".vmrk": ".vhdr", ".fdt": ".set"}
@@ -57,6 +61,8 @@ def open_recording(path: Path | str) -> Recording:
         from recordings.mne_reader import MneRecording
 
         return MneRecording(path)
+    if suffix in _TABLE_SUFFIXES and has_intervals(path):
+        return BeatRecording(path)
     if suffix in _HEADER_OF:
         reason = f"the header {header.name} is not beside it"
         raise RecordingError(f"{path.name}: {reason}; labels, rates and gains stand there")
@@ -79,6 +85,8 @@ def is_recording(path: Path | str) -> bool:
         return any(path.with_suffix(s).is_file() for s in (".dat", ".mat"))
     if suffix in _HDF5_SUFFIXES:
         return _first_bytes(path) == _HDF5_MAGIC
+    if suffix in _TABLE_SUFFIXES:
+        return has_intervals(path)
     return suffix in _MNE_SUFFIXES
 
 

@@ -15,6 +15,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from nights.running_scale import scale_night
 from nights.stages import EPOCH_S
 from recordings.channels import TARGETS, VOLTAGES, Candidate, Choice, Montage, Target, resolve
 from recordings.recording import Channel, Recording, RecordingError
@@ -29,8 +30,10 @@ from recordings.signals import (
     quantiles,
     standardise,
     z_score_causal,
+    z_score_padded,
+    z_score_recorded,
 )
-from recordings.views import View
+from recordings.views import Normalise, View
 
 PADDED_EPOCHS = 10 * 120  # wav2sleep pads every night with zeros to 10 h, or cuts it there
 _SURVEYED = 100_000  # samples looked at to judge the size of a signal without a unit
@@ -44,6 +47,8 @@ _USUAL_UNIT = {
     "emg": ("uV", 1.0, (0.1, 500)),
     "ecg": ("mV", 1.0, (0.005, 5)),
 }
+# How files write the units of what is no voltage.
+_SPELLED = {"percent": ("%",), "bpm": ("bpm", "BPM", "1/min")}
 
 
 @dataclass(frozen=True)
@@ -124,16 +129,29 @@ class NightSignals:
         """Return the record of one signal; KeyError when it is not there."""
         return {record.target: record for record in self.channels}[target]
 
-    def normalised(self, target: str) -> np.ndarray:
-        """Return one signal (E, S) as float32, normalised by the rule of the view."""
-        signal = self.signals[target]
-        if self.view.normalise == "none":
+    def normalised(self, target: str, rule: Normalise | None = None) -> np.ndarray:
+        """Return one signal (E, S) as float32, normalised by the rule of the view or another."""
+        signal, rule = self.signals[target], rule or self.view.normalise
+        if rule == "none":
             return signal
-        if self.view.normalise == "z_causal":
+        if rule == "z_causal":
             running = z_score_causal(signal.ravel(), self.view.rate_hz(target))
             return running.reshape(signal.shape)
+        if rule == "z_running":
+            return scale_night(signal, ~self.unscored)
+        if rule == "z_recorded":
+            return z_score_recorded(signal, ~self.unscored)
+        if rule != self.view.normalise:
+            raise ValueError(f"signals of view {self.view.name} cannot be normalised by {rule!r}")
         record = self.channel(target)
         return standardise(signal, record.centre, record.spread)
+
+    def padded(self, target: str) -> np.ndarray:
+        """Return one signal (1200, S) as wav2sleep's code has it: 10 h, zeros behind, z-scored."""
+        signal = self.signals[target][:PADDED_EPOCHS]
+        whole = np.zeros((PADDED_EPOCHS, signal.shape[1]), dtype=np.float32)
+        whole[: len(signal)] = signal
+        return z_score_padded(whole, whole.size)
 
 
 def read_view(
@@ -341,8 +359,8 @@ def _in_unit(samples: np.ndarray, channel: Channel, target: Target) -> np.ndarra
     if target.unit == "header_range":
         return _in_header_range(samples, channel)
     if target.kind not in VOLTAGES:
-        if channel.unit not in ("%", ""):
-            raise RecordingError(f"{where} is in {channel.unit}, not in percent")
+        if channel.unit not in (*_SPELLED[target.unit], ""):
+            raise RecordingError(f"{where} is in {channel.unit}, not in {target.unit}")
         return samples
     if channel.unit == "uV":
         factor = 1e-3 if target.unit == "mV" else 1.0

@@ -59,13 +59,14 @@ _OTHER_SIGNALS = tuple(
     for pattern, name in (
         (r"pleth|pletm|plesmo|ppg|pwf$|pulse ?wave", "PPG"),
         (r"s[pa]o2|saturation", "SpO2"),
-        (r"nas(al)? ?pres|npre|ptaf|cannula ?flow|press(ure)? patient|nasalflow", "NasalP"),
+        (r"hr$", "HR"),
+        (r"nas(al)? ?pres|nasalp$|npre|ptaf|cannula ?flow|press(ure)? patient|nasalflow", "NasalP"),
         (r".*flow|therm|(new )?air$|oro-?nas|naf\d?$|nasal$", "Airflow"),
         (r"(effort )?abd|vab$", "ABD"),
         (r"(effort )?tho|thx|chest|rib ?cage|vth$", "THX"),
     )
 )
-_KIND_OF_OTHERS = {"PPG": "ppg", "SpO2": "spo2"}
+_KIND_OF_OTHERS = {"PPG": "ppg", "SpO2": "spo2", "HR": "heart rate"}
 
 # Layouts that give a label a meaning of its own; all labels of the key must be there.
 _LAYOUTS: dict[tuple[str, ...], dict[str, str]] = {

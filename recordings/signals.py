@@ -253,6 +253,20 @@ def z_score_padded(x: np.ndarray, n_padded: int) -> np.ndarray:
     return standardise(x, mean, max(std, MIN_SIGMA))
 
 
+def z_score_recorded(x: np.ndarray, recorded: np.ndarray) -> np.ndarray:
+    """Return the z-score over the epochs of `x` (E, S) that were `recorded` (E,), the others zero.
+
+    The standard deviation is that of wav2sleep: unbiased, floored at 1e-6. Neither the length of
+    the night nor what stands in its gaps changes the result.
+    """
+    out = np.zeros(x.shape, dtype=np.float32)
+    heard = x if recorded.all() else x[recorded]
+    if heard.size:
+        mean, std = padded_mean_and_std(heard, heard.size)
+        out[recorded] = standardise(heard, mean, max(std, MIN_SIGMA))
+    return out
+
+
 def robust_score(x: np.ndarray) -> np.ndarray:
     """Return (x - median) / interquartile range, float32 (SynthSleepNet); 0 where flat."""
     first, median, third = quantiles(x)

@@ -31,6 +31,7 @@ TARGETS: dict[str, Target] = {
         ("ppg", "header_range", ("PPG",)),
         ("resp", "header_range", ("ABD", "THX", "Airflow", "NasalP")),
         ("spo2", "percent", ("SpO2",)),
+        ("heart rate", "bpm", ("HR",)),
     )
     for name in names
 }
@@ -83,7 +84,7 @@ _LISTS: dict[str, list[Candidate]] = {
     "Chin": _CHIN,
     "ECG": _ECG,
 }
-_ONE_NAME = ("PPG", "ABD", "THX", "Airflow", "NasalP", "SpO2")
+_ONE_NAME = ("PPG", "ABD", "THX", "Airflow", "NasalP", "SpO2", "HR")
 
 # What is taken for each target in an unknown file, in canonical spelling, best first.
 GENERIC: dict[str, tuple[Candidate, ...]] = {
@@ -101,4 +102,5 @@ PREFERENCE = {
     "ppg": ("PPG",),
     "resp": ("THX", "ABD", "Airflow", "NasalP"),
     "spo2": ("SpO2",),
+    "heart rate": ("HR",),
 }

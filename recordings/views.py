@@ -20,7 +20,7 @@ from recordings.responses import NONE, Response, butter2, fir2, fir2_stop, mne_f
 SCHEMA = 1  # part of every hash: raised when the same declaration comes to mean other numbers
 
 Resample = Literal["clean", "endpoints", "time"]
-Normalise = Literal["none", "z", "z_padded", "z_causal", "robust"]
+Normalise = Literal["none", "z", "z_padded", "z_recorded", "z_causal", "z_running", "robust"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,10 @@ class View:
     resample : {"clean", "endpoints", "time"}
         `clean` is free of aliases. `endpoints` and `time` interpolate linearly after filtering at
         the native rate, as the published chains of LPSGM and of wav2sleep do.
-    normalise : {"none", "z", "z_padded", "z_causal", "robust"}
+    normalise : {"none", "z", "z_padded", "z_recorded", "z_causal", "z_running", "robust"}
         What is done when a night is loaded; nothing is normalised when it is read or stored.
+        `z_padded` is over the night filled up with zeros to 10 h, `z_recorded` over what was
+        recorded, `z_causal` the published running one, `z_running` one that never looks ahead.
     right_closed : bool
         Epoch e holds (30 e, 30 e + 30] instead of [30 e, 30 e + 30).
     as_recorded : bool
@@ -139,6 +141,8 @@ _ALL = (
         right_closed=True,
         as_recorded=True,
     ),
+    # A heart rate alone: beats of a watch, a pulse belt, or a table of intervals.
+    View("hr", {"HR": 120}, normalise="z"),
 )
 
 VIEWS: dict[str, View] = {view.name: view for view in _ALL}

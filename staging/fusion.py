@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
@@ -84,11 +85,11 @@ class FusedStager(Stager):
         return np.where(votes[:, None] > 0, softmax(mean, axis=1), np.nan).astype(np.float32)
 
 
-def fused_stager(names: str, device: str = "auto") -> FusedStager:
-    """Return the stagers of a list `a,b,...`; a part is anything `load_stager` takes."""
+def fused_stager(names: str, device: str = "auto", **options: Any) -> FusedStager:
+    """Return the stagers of a list `a,b,...`; a part, with options, is what `load_stager` takes."""
     from staging.stage import load_stager
 
-    return FusedStager([load_stager(name, device=device) for name in names.split(",")])
+    return FusedStager([load_stager(name, device=device, **options) for name in names.split(",")])
 
 
 def is_list(name: str) -> bool:

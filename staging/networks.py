@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -12,10 +12,10 @@ import torch
 from engine.weights import load
 from models.whole_night import night_proba
 from nights.stages import FOUR_CLASSES, STAGES
-from recordings.channels import Candidate, Montage, resolve
-from recordings.ingest import NightSignals
+from recordings.channels import TARGETS, Candidate, Montage, resolve
+from recordings.ingest import PADDED_EPOCHS, NightSignals
 from recordings.recording import Recording, RecordingError
-from recordings.views import VIEWS
+from recordings.views import VIEWS, Normalise, View
 from staging.derivations import choose_derivations, stored_derivations
 from staging.stage import Reading, SignalStager
 
@@ -35,18 +35,33 @@ class NetworkStager(SignalStager):
         What is known of the weights; `view` names the view they were trained on.
     device : str
         `auto`, `cpu` or `cuda`.
+    signals : sequence of str
+        Only these channels of those the model knows; default: all.
+    as_published : bool
+        Where the published code fills a night up with zeros or cuts it (wav2sleep: to 10 h), do so;
+        default: the night as it was recorded.
 
     Raises
     ------
     ValueError
-        If the weights are no stager's: they name no view.
+        If the weights are no stager's (they name no view), or the model knows a signal not.
     """
 
     def __init__(
-        self, name: str, model: Any, card: Mapping[str, Any], device: str = "auto"
+        self,
+        name: str,
+        model: Any,
+        card: Mapping[str, Any],
+        device: str = "auto",
+        *,
+        signals: Sequence[str] = (),
+        as_published: bool = False,
     ) -> None:
         if not card.get("view"):
             raise ValueError(f"weights {name!r} are no stager: they name no view of signals")
+        trained = card.get("channels", tuple(model.channels))  # the others it has never seen
+        self._known = tuple(channel for channel in model.channels if channel in trained)
+        self.channels = _chosen(name, self._known, signals)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.name, self.provenance = name, {"stager": name, **card}
@@ -58,20 +73,28 @@ class NetworkStager(SignalStager):
                 f"weights {name!r} were trained on another {card['view']} than there is now: "
                 "train them again on nights of the present view"
             )
-        trained = card.get("channels", tuple(model.channels))  # the others it has never seen
-        self.channels = tuple(channel for channel in model.channels if channel in trained)
         self.classes = _CLASSES[self.model.config.n_classes]
+        self.padded = as_published and self.view.normalise == "z_padded"
+        self.normalise = _rule(self.model, self.view, card.get("normalisation"))
 
     @classmethod
-    def from_weights(cls, name_or_path: str, device: str = "auto") -> NetworkStager:
+    def from_weights(
+        cls,
+        name_or_path: str,
+        device: str = "auto",
+        *,
+        signals: Sequence[str] = (),
+        as_published: bool = False,
+    ) -> NetworkStager:
         """Load weights by name from the manifest, or from a safetensors file."""
         model, card = load(name_or_path)
-        return cls(Path(name_or_path).stem, model, card, device)
+        name = Path(name_or_path).stem
+        return cls(name, model, card, device, signals=signals, as_published=as_published)
 
     def montage(
         self, recording: Recording, overrides: Mapping[str, Candidate] | None, *, vote: bool
     ) -> Montage:
-        """Choose every channel the model knows; for a model of one derivation, any EEG will do.
+        """Choose every channel the model knows; for a model of one EEG derivation, any will do.
 
         Raises
         ------
@@ -80,11 +103,11 @@ class NetworkStager(SignalStager):
         ValueError
             If a vote is asked of a model that reads all derivations together.
         """
-        wanted = self.channels
-        if len(wanted) > 1 and vote:
+        wanted, any_eeg = self.channels, self._any_eeg
+        if vote and not any_eeg:
             raise ValueError(f"{self.name} reads {len(wanted)} channels together: nothing to vote")
-        montage = resolve(recording, wanted, overrides=overrides)
-        if len(wanted) == 1 and (vote or not montage.found):
+        montage = resolve(recording, wanted, overrides=overrides, as_recorded=self.view.as_recorded)
+        if any_eeg and (vote or not montage.found):
             return choose_derivations(recording, overrides, vote=vote)
         if not montage.found:
             file, listed = recording.path.name, ", ".join(recording.labels) or "no signals"
@@ -96,22 +119,42 @@ class NetworkStager(SignalStager):
 
     def pick(self, channels: tuple[str, ...], *, vote: bool) -> tuple[str, ...]:
         """Choose the channels the model knows among those of a stored night."""
-        wanted = self.channels
-        if len(wanted) > 1:
-            return tuple(name for name in wanted if name in channels)
-        known = tuple(name for name in wanted if name in channels and not vote)
-        return known or stored_derivations(channels, vote=vote)
+        known = tuple(name for name in self.channels if name in channels)
+        if not self._any_eeg or (known and not vote):
+            return known
+        return stored_derivations(channels, vote=vote)
 
     def proba(self, reading: Reading) -> np.ndarray:
         """Return the hypnodensity (E, K); the mean of it where derivations vote."""
         signals = reading.signals
         assert signals is not None
+        if self.padded:
+            return self._padded_night(signals)
         names, recorded = self.channels, ~signals.unscored
-        if len(names) > 1:
-            known = {name: signals.normalised(name) for name in names if name in signals.signals}
+        if not self._any_eeg:
+            known = {
+                name: self._normalised(signals, name) for name in names if name in signals.signals
+            }
             return self._night(known, recorded)
-        votes = [self._night({names[0]: epochs}, recorded) for epochs in _normalised(signals)]
-        return np.mean(votes, axis=0)
+        epochs = [self._normalised(signals, target) for target in signals.signals]
+        return np.mean([self._night({names[0]: x}, recorded) for x in epochs], axis=0)
+
+    @property
+    def _any_eeg(self) -> bool:
+        """Whether the model reads one derivation of the EEG, so that another can stand in."""
+        return len(self._known) == 1 and TARGETS[self._known[0]].kind == "eeg"
+
+    def _normalised(self, signals: NightSignals, target: str) -> np.ndarray:
+        """Return the epochs (E, T) of one channel as the model wants them."""
+        return signals.normalised(target, self.normalise)
+
+    def _padded_night(self, signals: NightSignals) -> np.ndarray:
+        """Stage 10 h, filled up with zeros or cut; NaN where the night is longer."""
+        known = {name: signals.padded(name) for name in self.channels if name in signals.signals}
+        proba = self._night(known, np.ones(PADDED_EPOCHS, dtype=bool))
+        whole = np.full((signals.n_epochs, proba.shape[1]), np.nan, dtype=np.float32)
+        whole[:PADDED_EPOCHS] = proba[: signals.n_epochs]
+        return whole
 
     @torch.inference_mode()
     def _night(self, signals: Mapping[str, np.ndarray], recorded: np.ndarray) -> np.ndarray:
@@ -121,6 +164,23 @@ class NetworkStager(SignalStager):
         return night_proba(self.model, tensors, present).float().cpu().numpy()
 
 
-def _normalised(signals: NightSignals) -> list[np.ndarray]:
-    """Return the normalised epochs (E, T) of every derivation that was read."""
-    return [signals.normalised(target) for target in signals.signals]
+def _chosen(name: str, known: tuple[str, ...], signals: Sequence[str]) -> tuple[str, ...]:
+    """Return the channels of a model that may be used; all unless some are named."""
+    unknown = [signal for signal in signals if signal not in known]
+    if unknown:
+        raise ValueError(f"{name} reads {', '.join(known)}, not {', '.join(unknown)}")
+    return tuple(channel for channel in known if not signals or channel in signals)
+
+
+def _rule(model: Any, view: View, told: str | None) -> Normalise:
+    """Return how signals are normalised: as the weights tell, else as the view declares.
+
+    Two exceptions, both of wav2sleep. A night is scaled by what was recorded, not by zeros behind
+    it; and what a causal model sees must not depend on what is yet to come.
+    """
+    if told in get_args(Normalise):
+        return cast("Normalise", told)
+    if view.normalise != "z_padded":
+        return view.normalise
+    causal = getattr(model.config, "causal", "no") != "no"
+    return "z_running" if causal else "z_recorded"

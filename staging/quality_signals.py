@@ -1,20 +1,27 @@
-"""Alarms about the signals a stager read: flat, clipped, of the wrong size, off, full of hum."""
+"""Alarms about the signals a stager read: flat, clipped, of the wrong size, off, full of hum.
+
+Of heart and breath: noise, in which no beat looks like the others or nothing repeats as breaths do.
+What forbids trust can be left out (`drop_bad_signals`): a stager of any subset does without.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evaluation.alarm import Alarm, Severity
 from nights.stages import EPOCH_S
+from recordings.body import epochs_with_beats, epochs_with_breaths, find_beats
 from recordings.channels import TARGETS
-from recordings.recording import Recording
+from recordings.recording import Recording, RecordingError
 
 if TYPE_CHECKING:
     from recordings.channels import Choice
     from recordings.ingest import ChannelRecord, NightSignals
+    from recordings.views import View
 
 # {severity: limit}, the gravest first. A stager sees nothing where a lead is flat, and square waves
 # where it is clipped, which no training night holds.
@@ -26,6 +33,8 @@ SIZE_UV = {"eeg": (1.0, 200.0), "eog": (1.0, 500.0), "emg": (0.1, 500.0)}
 # Standard deviation of an epoch in uV. Below: noise of an amplifier alone; above: a loose lead
 # (the largest slow waves of children, 500 uV from peak to peak, have about 180).
 CONNECTED_UV = (0.5, 500.0)
+# Epochs in which a heart signal shows no beats, a breath signal no breaths.
+NOISE_PERCENT: dict[Severity, float] = {"distrust": 50.0, "warning": 20.0}
 HUM_SHARE = 0.5  # more power at the mains than in everything else
 MAINS_HZ = (50.0, 60.0)
 RULE = "rule of this project"
@@ -43,15 +52,91 @@ def signal_alarms(night: NightSignals, recording: Recording | None = None) -> It
     """
     choices = {choice.target: choice for choice in night.montage.choices}
     for record in night.channels:
-        kind = TARGETS[record.target].kind
-        if kind not in SIZE_UV:  # breath and oxygen rest at one value; hearts are read otherwise
-            continue
-        yield from _worn(record)
-        yield from _size(record, kind)
-        if kind != "emg":  # a relaxed chin may be nearly silent
-            yield from _lead_off(record, night.signals[record.target])
-            if recording is not None:
-                yield from _hum(record, choices[record.target], recording)
+        signal, choice = night.signals[record.target], choices.get(record.target)
+        yield from _channel_alarms(record, signal, night.view, choice, recording)
+
+
+def drop_bad_signals(night: NightSignals, recording: Recording | None = None) -> NightSignals:
+    """Return a night without the signals that have an alarm of severity `distrust`.
+
+    Parameters
+    ----------
+    night : NightSignals
+        What the stager would read.
+    recording : Recording or None
+        Where it was read from.
+
+    Returns
+    -------
+    NightSignals
+        What was left out is among its `dropped`, with the alarm as the reason.
+
+    Raises
+    ------
+    RecordingError
+        If no signal is left; the message names each with its reason.
+    """
+    choices = {choice.target: choice for choice in night.montage.choices}
+    reasons: dict[str, str] = {}
+    for record in night.channels:
+        signal, choice = night.signals[record.target], choices.get(record.target)
+        for alarm in _channel_alarms(record, signal, night.view, choice, recording):
+            if alarm.severity == "distrust":
+                reasons.setdefault(record.target, alarm.message)
+    if not reasons:
+        return night
+    if len(reasons) == len(night.channels):
+        raise RecordingError(f"every signal is bad: {' '.join(reasons.values())}")
+    told = {name: f"left out as bad: {reason}" for name, reason in reasons.items()}
+    return replace(
+        night,
+        signals={name: x for name, x in night.signals.items() if name not in reasons},
+        channels=tuple(record for record in night.channels if record.target not in reasons),
+        dropped=night.dropped | told,
+    )
+
+
+def _channel_alarms(
+    record: ChannelRecord,
+    signal: np.ndarray,
+    view: View,
+    choice: Choice | None,
+    recording: Recording | None,
+) -> Iterator[Alarm]:
+    """Yield the alarms of one channel (E, S)."""
+    kind = TARGETS[record.target].kind
+    if kind in ("ecg", "ppg", "resp"):
+        yield from _noise(record, kind, signal, view)
+    if kind not in SIZE_UV:  # breath and oxygen rest at one value; hearts are of any size
+        return
+    yield from _worn(record)
+    yield from _size(record, kind)
+    if kind != "emg":  # a relaxed chin may be nearly silent
+        yield from _lead_off(record, signal)
+        if recording is not None and choice is not None:
+            yield from _hum(record, choice, recording)
+
+
+def _noise(record: ChannelRecord, kind: str, signal: np.ndarray, view: View) -> Iterator[Alarm]:
+    """Alarm for a signal of heart or breath that shows neither: noise, or a sensor that is off."""
+    rate_hz, n_epochs = view.rate_hz(record.target), len(signal)
+    if kind == "resp":
+        what, source = "breaths", f"{RULE}: an epoch repeats itself at the pace of breathing"
+        there = epochs_with_breaths(signal.ravel(), rate_hz, n_epochs)
+    else:
+        what, source = "beats", f"{RULE}: an epoch has beats that look like the others"
+        beats = find_beats(kind, signal.ravel(), rate_hz)
+        if beats is None:  # the view is too slow to tell
+            return
+        there = epochs_with_beats(beats, n_epochs)
+    percent = 100 * float(np.mean(~there))
+    if broken := _broken(percent, NOISE_PERCENT):
+        severity, limit = broken
+        message = (
+            f"{record.target} ({record.taken}): no {what} in {percent:.0f} % of its epochs; is it "
+            "noise, or the sensor off? --drop-bad-signals stages without it."
+        )
+        yield Alarm(f"no {what}", percent, limit, "%", source, message, severity)
 
 
 def _worn(record: ChannelRecord) -> Iterator[Alarm]:

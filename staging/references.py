@@ -8,13 +8,19 @@ from pathlib import Path
 
 from nights.hypnogram import Hypnogram
 from recordings.recording import Recording, RecordingError
-from recordings.scoring import read_scoring
+from recordings.scoring import Scoring, read_scoring
 
 SUFFIXES = frozenset({".xml", ".txt", ".csv", ".tsv", ".edf", ".annot", ".eannot", ".mat", ".h5"})
 
 
 def find_reference(recording: Recording, scoring: str) -> Hypnogram | None:
-    """Return the scoring of a recording on its clock, or None.
+    """Return the hypnogram of `find_scoring`, or None."""
+    found = find_scoring(recording, scoring)
+    return None if found is None else found.hypnogram
+
+
+def find_scoring(recording: Recording, scoring: str) -> Scoring | None:
+    """Return the scoring of a recording on its clock, stages and events, or None.
 
     Parameters
     ----------
@@ -41,13 +47,14 @@ def find_reference(recording: Recording, scoring: str) -> Hypnogram | None:
     return None
 
 
-def _read(path: Path, recording: Recording) -> Hypnogram:
-    """Return the hypnogram of a scoring file; without the name of a scorer it has the file's."""
-    hypnogram = read_scoring(path, recording=recording).hypnogram
-    if hypnogram.scorer:
-        return hypnogram
+def _read(path: Path, recording: Recording) -> Scoring:
+    """Return a scoring file; without the name of a scorer it has the file's."""
+    found = read_scoring(path, recording=recording)
+    if found.hypnogram.scorer:
+        return found
     inside = path == recording.path
-    return replace(hypnogram, scorer="scoring in the recording" if inside else path.name)
+    scorer = "scoring in the recording" if inside else path.name
+    return replace(found, hypnogram=replace(found.hypnogram, scorer=scorer))
 
 
 def _named(recording: Recording, path: Path) -> Path:

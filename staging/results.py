@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 
 from evaluation import export
 from evaluation.alarm import Alarm
+from evaluation.body import BodyReport
 from evaluation.metrics import confusion, metrics_from
 from evaluation.next_stage import n_stages
 from evaluation.plain import plain
@@ -32,9 +33,12 @@ from evaluation.statistics import DEFINITIONS, sleep_statistics
 from evaluation.surprisal import improbable_epochs, night_surprisal, surprisal
 from evaluation.traces import Trace
 from nights.atomic import write_text
+from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.stages import FOUR_CLASSES, to_four_classes
+from recordings.channels import Candidate
 from recordings.ingest import NightSignals
+from staging.body import night_body
 from staging.quality import alarms, usual_ranges
 from staging.stage import StagedNight, derivations
 
@@ -64,6 +68,10 @@ class NightResult:
         A scoring of the same epochs to compare with.
     surprisal : float array (E,) or None
         Nats of each epoch of `hypnogram` under a language model, None if there was none.
+    body : BodyReport or None
+        Heart, breath and oxygen; None where nothing of them was recorded or scored.
+    body_notes : tuple of str
+        Signals of heart, breath and oxygen that could not be used, and why.
     """
 
     name: str
@@ -74,6 +82,8 @@ class NightResult:
     alarms: tuple[Alarm, ...]
     reference: Hypnogram | None = None
     surprisal: np.ndarray | None = None
+    body: BodyReport | None = None
+    body_notes: tuple[str, ...] = ()
 
     @property
     def uncorrected(self) -> Hypnogram | None:
@@ -98,10 +108,14 @@ def judge(
     correction: Mapping[str, Any],
     reference: Hypnogram | None = None,
     language_model: Any = None,
+    *,
+    events: Sequence[Event] = (),
+    overrides: Mapping[str, Candidate] | None = None,
 ) -> NightResult:
     """Compute statistics and alarms of a staged night and lay its reference on the same grid.
 
-    With a language model of the same classes, every epoch's surprisal is computed too.
+    With a language model of the same classes, every epoch's surprisal is computed too. Heart and
+    breath are measured where they were recorded; of `events`, those that count give the AHI.
     """
     statistics = sleep_statistics(hypnogram)
     raised = alarms(
@@ -116,7 +130,10 @@ def judge(
     nats = None
     if language_model is not None and n_stages(language_model) == len(hypnogram.classes):
         nats = surprisal(hypnogram, language_model, stride=SURPRISAL_STRIDE)
-    return NightResult(name, staged, hypnogram, correction, statistics, raised, reference, nats)
+    body, notes = night_body(staged.reading, hypnogram, events=events, overrides=overrides)
+    return NightResult(
+        name, staged, hypnogram, correction, statistics, raised, reference, nats, body, notes
+    )
 
 
 def in_classes_of(hypnogram: Hypnogram, scoring: Hypnogram) -> Hypnogram:
@@ -144,7 +161,11 @@ def write_night(folder: Path, result: NightResult, settings: Mapping[str, Any]) 
     if uncorrected is not None:
         export.write_csv(uncorrected, folder / "uncorrected.csv")
     figure = night_figure(
-        hypnogram, raw=uncorrected, reference=result.reference, eeg=_first_eeg(result)
+        hypnogram,
+        raw=uncorrected,
+        reference=result.reference,
+        eeg=_first_eeg(result),
+        courses=result.body.courses if result.body else (),
     )
     save_figure(figure, folder / "night.png")
     write_report(report_of(result), folder / "report.html")
@@ -173,13 +194,14 @@ def facts_of(result: NightResult) -> dict[str, Any]:
         "statistics": result.statistics,
         "statistics_uncorrected": sleep_statistics(uncorrected) if uncorrected else None,
         "surprisal": _surprisal_facts(result.surprisal),
+        "heart_and_breath": _body_facts(result.body),
         "alarms": [asdict(alarm) for alarm in result.alarms],
         "agreement": agreements or None,
         "reference": reference.scorer if reference else None,
         "channels": [record.to_json() for record in signals.channels] if signals else [],
         "dropped": signals.dropped if signals else {},
         "view": {"name": signals.view.name, "hash": signals.view.hash} if signals else None,
-        "notes": [*reading.notes, *result.hypnogram.notes],
+        "notes": [*reading.notes, *result.hypnogram.notes, *result.body_notes],
         "versions": versions(),
     }
 
@@ -191,6 +213,18 @@ def _surprisal_facts(nats: np.ndarray | None) -> dict[str, Any] | None:
     return {
         "mean_nats": night_surprisal(nats),
         "improbable_epochs": improbable_epochs(nats),
+    }
+
+
+def _body_facts(body: BodyReport | None) -> dict[str, Any] | None:
+    """Return the numbers of heart and breath, where they come from and which events count."""
+    if body is None:
+        return None
+    return {
+        "statistics": body.statistics,
+        "by_stage": body.by_stage,
+        "sources": body.sources,
+        "ahi_rule": body.rule or None,
     }
 
 
@@ -230,7 +264,8 @@ def report_of(result: NightResult) -> NightReport:
         comparison=comparison,
         provenance=_provenance(result),
         simulated=result.simulated,
-        notes=(*reading.notes, *result.hypnogram.notes),
+        notes=(*reading.notes, *result.hypnogram.notes, *result.body_notes),
+        body=result.body,
     )
 
 

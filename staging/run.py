@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from engine.log import environment
 from evaluation.metrics import metrics_from
 from evaluation.plain import plain
 from nights.atomic import write_text
+from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.night import Night
 from nights.outcome import Outcome, Step
@@ -24,7 +25,8 @@ from recordings.channels import Candidate, parse_overrides, read_overrides
 from recordings.formats import open_recording
 from staging.batch import Source
 from staging.corrector import Corrector
-from staging.references import find_reference
+from staging.quality_signals import drop_bad_signals
+from staging.references import find_scoring
 from staging.results import DONE, NightResult, judge, source_facts, summary_row, write_night
 from staging.stage import Reading, Stager, stage_reading
 from staging.telling import line, tell
@@ -41,6 +43,8 @@ class NightInput:
     reading: Reading
     reference: Hypnogram | None
     channels: str
+    events: tuple[Event, ...] = ()
+    overrides: Mapping[str, Candidate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class NightReader:
         See `staging.references.find_reference`.
     n_epochs : int or None
         Only so many epochs from the start.
+    drop_bad : bool
+        Leave out signals with an alarm that forbids trust.
     """
 
     stager: Stager
@@ -65,26 +71,36 @@ class NightReader:
     vote: bool = False
     scoring: str = "auto"
     n_epochs: int | None = None
+    drop_bad: bool = False
 
     def __call__(self, source: Source) -> NightInput:
         """Read a recording, or a stored night (its sidecar)."""
         found = self._stored(source) if source.stored else self._recorded(source)
+        if self.drop_bad and found.reading.signals is not None:
+            kept = drop_bad_signals(found.reading.signals, found.reading.recording)
+            found = replace(found, reading=replace(found.reading, signals=kept))
         if self.n_epochs is None:
             return found
-        return NightInput(found.reading.head(self.n_epochs), found.reference, found.channels)
+        return replace(found, reading=found.reading.head(self.n_epochs))
 
     def _recorded(self, source: Source) -> NightInput:
         recording = open_recording(source.path)
         reading = self.stager.read(recording, overrides=self.overrides, vote=self.vote)
         table = reading.montage.table(recording) if reading.montage else "no channels are read"
-        return NightInput(reading, find_reference(recording, self.scoring), table)
+        found = find_scoring(recording, self.scoring)
+        if found is None:
+            return NightInput(reading, None, table, overrides=self.overrides)
+        return NightInput(reading, found.hypnogram, table, found.events, self.overrides)
 
     def _stored(self, source: Source) -> NightInput:
         night = Night.open(source.path)
         reading = self.stager.read_stored(night, vote=self.vote)
         hypnogram = night.hypnogram
         reference = hypnogram if self.scoring != "none" and hypnogram.scored.any() else None
-        return NightInput(reading, reference, f"stored channels: {', '.join(night.channels)}")
+        events = tuple(night.events) if self.scoring != "none" else ()
+        return NightInput(
+            reading, reference, f"stored channels: {', '.join(night.channels)}", events
+        )
 
 
 def named_channels(texts: Sequence[str], file: Path | None) -> dict[str, Candidate]:
@@ -150,7 +166,16 @@ class StagingRun:
         correction = self.corrector.provenance if self.corrector else {}
         prior = getattr(self.corrector, "prior", None)
         language_model = prior.model if prior else None
-        result = judge(source.name, staged, hypnogram, correction, night.reference, language_model)
+        result = judge(
+            source.name,
+            staged,
+            hypnogram,
+            correction,
+            night.reference,
+            language_model,
+            events=night.events,
+            overrides=night.overrides,
+        )
         step("write")
         write_night(self.out / source.name, result, self.settings)
         self._log(result, time.monotonic() - begun)

@@ -8,7 +8,7 @@ staging are two steps so that the next recording can be read while the model wor
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -247,7 +247,9 @@ def derivations(signals: NightSignals, kind: str) -> dict[str, np.ndarray]:
     return {t: x for t, x in signals.signals.items() if TARGETS[t].kind == kind}
 
 
-def load_stager(name: str, *, device: str = "auto") -> Stager:
+def load_stager(
+    name: str, *, device: str = "auto", signals: Sequence[str] = (), as_published: bool = False
+) -> Stager:
     """Return the stager called `name`.
 
     Parameters
@@ -258,22 +260,28 @@ def load_stager(name: str, *, device: str = "auto") -> Stager:
         A list `a,b` is several stagers heard as one.
     device : str
         `auto`, `cpu` or `cuda`, for networks.
+    signals, as_published
+        See `staging.networks.NetworkStager`; for networks.
 
     Raises
     ------
     ValueError
-        If there is no such stager; the message lists the known ones.
+        If there is no such stager (the message lists the known ones), or signals are named for one
+        that is no network.
     """
     from staging.fusion import fused_stager, is_list
 
     if is_list(name):
-        return fused_stager(name, device)
+        return fused_stager(name, device, signals=signals, as_published=as_published)
+    path = Path(name)
+    foreign = path.exists() and path.suffix != ".safetensors"
+    if signals and (name == "yasa" or foreign):
+        raise ValueError(f"--signals is for networks, not for {name}")
     if name == "yasa":
         from staging.yasa import YasaStager
 
         return YasaStager()
-    path = Path(name)
-    if path.exists() and path.suffix != ".safetensors":
+    if foreign:
         from staging.predictions import PredictionStager
 
         return PredictionStager(path)
@@ -286,4 +294,6 @@ def load_stager(name: str, *, device: str = "auto") -> Stager:
             f"no stager {name!r}; there are yasa, {', '.join(stagers)}, a .safetensors file of a "
             "stager, and files or folders of predictions"
         )
-    return NetworkStager.from_weights(name, device=device)
+    return NetworkStager.from_weights(
+        name, device=device, signals=signals, as_published=as_published
+    )

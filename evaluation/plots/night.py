@@ -18,7 +18,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
 from evaluation.plots.style import CHANGED, COLOURS, FAINT, INK, STYLE, TOP_TO_BOTTOM, shown
-from evaluation.traces import Trace, spectrogram
+from evaluation.traces import Course, Trace, spectrogram
 from nights.hypnogram import Hypnogram
 
 DOUBT = LinearSegmentedColormap.from_list("doubt", ["#3b0f4d", "#8a4a97", "#d9bfe0", "#ffffff"])
@@ -30,6 +30,7 @@ def night_figure(
     raw: Hypnogram | None = None,
     reference: Hypnogram | None = None,
     eeg: Trace | None = None,
+    courses: Sequence[Course] = (),
 ) -> Figure:
     """Compose the picture of a night; panels without data are left out.
 
@@ -43,14 +44,17 @@ def night_figure(
         Another scoring of the night, on the same epochs.
     eeg : Trace or None
         One EEG for the spectrogram, with as many epochs as the hypnogram.
+    courses : sequence of Course
+        Values per epoch, such as heart rate and breaths, each a panel at the bottom.
 
     Raises
     ------
     ValueError
         If the pieces differ in their number of epochs.
     """
-    _check_lengths(hypnogram, raw, reference, eeg)
+    _check_lengths(hypnogram, raw, reference, eeg, *courses)
     rows = _rows(hypnogram, raw, reference, eeg)
+    rows += [(draw_course, 0.62, (course, hypnogram)) for course in courses]
     heights = [row[1] for row in rows]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11, 0.9 + 1.12 * sum(heights)), facecolor="white")
@@ -90,12 +94,15 @@ def _margins(height: float) -> dict[str, float]:
     return {"left": 0.075, "right": 0.91, "bottom": 0.5 / inches, "top": 1 - 0.3 / inches}
 
 
-def _check_lengths(hypnogram: Hypnogram, *others: Hypnogram | Trace | None) -> None:
+def _check_lengths(hypnogram: Hypnogram, *others: Hypnogram | Trace | Course | None) -> None:
     """Refuse pieces of another length, naming both."""
     for other in others:
         if other is None:
             continue
-        epochs = other.n_epochs if isinstance(other, Hypnogram) else len(other.samples)
+        if isinstance(other, Hypnogram):
+            epochs = other.n_epochs
+        else:
+            epochs = len(other.samples if isinstance(other, Trace) else other.values)
         if epochs != hypnogram.n_epochs:
             raise ValueError(f"a figure of {hypnogram.n_epochs} epochs was given one of {epochs}")
 
@@ -184,6 +191,23 @@ def draw_spectrogram(axes: Axes, eeg: Trace, hypnogram: Hypnogram) -> None:
     axes.figure.colorbar(image, cax=colourbar)
     colourbar.tick_params(labelsize=7, length=2)
     colourbar.set_ylabel(f"dB ({shown(eeg.unit)}²/Hz)", fontsize=7)
+
+
+def draw_course(axes: Axes, course: Course, hypnogram: Hypnogram) -> None:
+    """Draw a value per epoch as a thin line, and its median; rare extremes may leave the panel."""
+    middle_h = _edges_h(hypnogram)[:-1] + hypnogram.epoch_s / 7200
+    axes.plot(middle_h, course.values, color=INK, linewidth=0.8)
+    known = course.values[np.isfinite(course.values)]
+    if known.size:
+        low, middle, high = np.percentile(known, [0.2, 50, 99.8])
+        room = max(0.08 * (high - low), 1.0)
+        axes.set_ylim(low - room, high + room)
+        axes.axhline(middle, color=FAINT, linewidth=0.6, linestyle=(0, (2, 2)))
+        _say_right(axes, f"median {middle:.0f}\n{shown(course.unit)}")
+    axes.locator_params(axis="y", nbins=3)
+    axes.grid(axis="y", color="#e8eaee", linewidth=0.6)
+    _frame(axes, hypnogram, course.name.replace(" ", "\n", 1))
+    _hatch_unscored(axes, hypnogram)
 
 
 # ----------------------------------------------------------------------------- what is drawn

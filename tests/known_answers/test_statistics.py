@@ -251,3 +251,29 @@ def test_yasa_agrees_on_real_nights(shared_data: Path) -> None:
         for stages in nights[key][:2]:
             scored = np.flatnonzero(stages >= 0)
             _compare_with_yasa(stages[scored[0] : scored[-1] + 1])
+
+
+@pytest.mark.parametrize(
+    ("classes", "codes", "absent"),
+    [
+        (FOUR_CLASSES, [0, 1, 1, 2, 3, -1], ("n1_", "n2_", "n3_")),
+        (("W", "NREM", "R"), [0, 1, 1, 1, 2, -1], ("n1_", "n2_", "n3_", "light_", "deep_")),
+        (("W", "S"), [0, 1, 1, 1, 1, -1], ("n1_", "light_", "rem_", "nrem_")),
+    ],
+)
+def test_fewer_classes_give_what_they_define_and_no_false_stage(
+    classes: tuple[str, ...], codes: list[int], absent: tuple[str, ...]
+) -> None:
+    five = night(BY_HAND)
+    fewer = Hypnogram(np.array(codes)[five.stages], classes=classes)
+    known, found = sleep_statistics(five), sleep_statistics(fewer)
+    assert not any(name.startswith(absent) for name in found)
+    differ = ("stage_shifts", "stage_shifts_per_h", "fragmentation_per_h", "nrem_bout")
+    shared = [name for name in found if name in known and name not in differ]
+    assert {"tst_min", "waso_min", "sol_min", "awakenings"} <= set(shared)
+    for name in shared:
+        assert found[name] == pytest.approx(known[name], nan_ok=True), name
+    assert found["fragmentation_per_h"] == found["awakenings_per_h"]
+    if "D" in classes:
+        assert found["light_min"] == known["n1_min"] + known["n2_min"]
+        assert found["deep_percent"] == pytest.approx(known["n3_percent"])

@@ -1,4 +1,4 @@
-"""The seven views say what their systems read, and their hashes tell them apart."""
+"""The views say what their systems read, and their hashes tell them apart."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ HASHES = {
     "shhs7": "3bf1085c59bb052c",
     "cr": "35ac7cf34a9fc7e1",
     "eog": "b129bf78179f02c5",
+    "hr": "ebce634a16bca6b6",
 }
 
 
-def test_the_seven_views_are_there() -> None:
-    assert tuple(VIEWS) == ("bb100", "psg9", "psg9c", "seq3", "shhs7", "cr", "eog")
+def test_every_view_is_there() -> None:
+    assert tuple(VIEWS) == ("bb100", "psg9", "psg9c", "seq3", "shhs7", "cr", "eog", "hr")
     assert all(name == view.name for name, view in VIEWS.items())
 
 
