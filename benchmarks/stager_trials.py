@@ -271,7 +271,7 @@ def majority(nights: Nights) -> dict[str, Any]:
 
 
 def _powers(epochs: np.ndarray) -> np.ndarray:
-    """Return log power in each band (E, bands) of epochs (E, T); bands above the rate are left out."""
+    """Return log power (E, bands) of epochs (E, T); bands above half the rate are left out."""
     power = np.abs(np.fft.rfft(epochs - epochs.mean(axis=1, keepdims=True), axis=1)) ** 2
     hz = np.fft.rfftfreq(epochs.shape[1], 30 / epochs.shape[1])
     bands = [(low, high) for low, high in BANDS if high < hz[-1]]

@@ -128,7 +128,15 @@ def markdown(cfg: Config, rows: Sequence[dict[str, Any]], beside: Sequence[dict[
     for row in beside:
         scores = [f"{100 * row[metric]:.1f}" for metric in ("kappa", "macro_f1")]
         lines.append([row["name"], " ".join(row["channels"]), *scores, *[""] * 6])
-    head = ["stager", "reads", "kappa", "macro F1", "parameters, million", "CPU s per step", "steps"]
+    head = [
+        "stager",
+        "reads",
+        "kappa",
+        "macro F1",
+        "parameters, million",
+        "CPU s per step",
+        "steps",
+    ]
     head += ["loss", "CPU minutes of training", "CPU s per night of 8 h"]
     title = f"{cfg.cpu_seconds:.0f} CPU seconds of steps each, simulated nights"
     note = "Percent, on the held-out simulated nights. Minutes are those of steps and validations."

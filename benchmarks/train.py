@@ -9,9 +9,9 @@ The published way of
   (`benchmarks.lpsgm_training_step`); ours encodes what was recorded;
 - SeqSleepNet normalises inside its recurrent layers step by step, in operations of a framework
   (`benchmarks.recurrent_batch_norm`); ours has a backward pass of its own;
-- the others lays the nights of a batch side by side and pads them to the longest, as TinySleepNet's
-  loader does: the first eight nights of Sleep-EDF have 841 to 1186 epochs, so that of 8 windows 1 is
-  padding. Ours cuts windows that are full, so that there is no padding to encode.
+- the others lays the nights of a batch side by side and pads them to the longest, as the loader of
+  TinySleepNet does: the first eight nights of Sleep-EDF have 841 to 1186 epochs, so that of eight
+  windows one is padding. Ours cuts windows that are full: there is no padding to encode.
 
 CPU seconds of one thread; memory is the peak that the step adds. The limit is the time of the
 matrix products and convolutions of the step at the speed of a large product in the same run. With
@@ -62,7 +62,11 @@ def main(cfg: Config) -> int:
         limit_s = measured_flop(name) / speed / 1e9
         rows.append(
             [name, mine.cpu_s, theirs.cpu_s, theirs.cpu_s / mine.cpu_s, how]
-            + [f"{mine.peak_mb:.0f}", f"{theirs.peak_mb:.0f}", f"{100 * limit_s / mine.cpu_s:.0f} %"]
+            + [
+                f"{mine.peak_mb:.0f}",
+                f"{theirs.peak_mb:.0f}",
+                f"{100 * limit_s / mine.cpu_s:.0f} %",
+            ]
         )
     head = ["stager", "ours, CPU s", "published way, CPU s", "times faster", "published way"]
     head += ["ours, MB", "published way, MB", "share of the limit"]
