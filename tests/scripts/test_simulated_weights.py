@@ -24,7 +24,7 @@ TOLD = "The stager was trained on simulated nights."
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Half an hour that does not say of itself that it is simulated: only the stager does."""
     path = tmp_path_factory.mktemp("night") / "night.edf"
-    night = simulate_night(5, hours=0.5, montage="aasm9")
+    night = simulate_night(5, hours=0.5)
     write_edfplus(path, {"C4-M1": night.signals["C4-M1"]}, [], start=datetime(2001, 1, 1, 23))
     assert not open_recording(path).simulated
     return path
