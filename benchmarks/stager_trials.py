@@ -34,6 +34,8 @@ from recordings.views import VIEWS, View
 # Delta, theta, alpha, sigma, beta in Hz; upper beta tells muscle from EEG
 BANDS = ((0.5, 4), (4, 8), (8, 12), (12, 16), (16, 30), (30, 45))
 NIGHT_EPOCHS = 960  # eight hours
+# Networks of the size of a vision transformer learn by pre-training, not in a trial
+LARGEST = 50_000_000
 VALIDATIONS = 4  # in a trial
 
 
@@ -81,6 +83,13 @@ class Trial:
     losses: list[float]
     scores: dict[str, float]
     night_s: float
+
+
+def n_parameters(name: str, preset: str) -> int:
+    """Return the parameters of a preset, without making them."""
+    with torch.device("meta"):
+        model = models.create(name, **vars(models.presets(name)[preset]))
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def view_of(model: Any) -> View:

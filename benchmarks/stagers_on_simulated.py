@@ -67,10 +67,11 @@ def main(cfg: Config) -> int:
 def wanted(asked: Sequence[str]) -> list[tuple[str, str]]:
     """Return (name, preset) of the stagers asked for: the first preset of each, and `MORE`."""
     import models
+    from benchmarks.stager_trials import LARGEST, n_parameters
 
     first = [(name, next(iter(models.presets(name)))) for name in models.stagers()]
     if not asked:
-        return sorted([*first, *MORE])
+        return sorted([*(p for p in first if n_parameters(*p) <= LARGEST), *MORE])
     default = dict(first)
     pairs = [text.partition(":")[::2] for text in asked]
     return [(name, preset or default[name]) for name, preset in pairs]

@@ -14,10 +14,12 @@ import torch
 
 import models
 from benchmarks.stager_trials import (
+    LARGEST,
     Nights,
     logistic_regression,
     loss_falls,
     majority,
+    n_parameters,
     open_nights,
     trial,
     view_of,
@@ -26,8 +28,6 @@ from recordings.simulate.cohort import Cohort
 from recordings.views import VIEWS
 from tests.makers.simulated_store import simulated_store
 
-# Networks of the size of a vision transformer learn by pre-training; they have tests of their own
-LARGEST = 50_000_000
 # A smaller preset or fewer channels where the published size takes an hour
 SMALLER = {"lpsgm": ("small", ("C4", "E1"))}
 SMALL = (("tinysleepnet-cnn", "paper"), ("e2e-arnn", "paper"))
@@ -40,14 +40,9 @@ def _made(name: str, preset: str) -> torch.nn.Module:
     return models.create(name, **vars(models.presets(name)[preset]))
 
 
-def _fits(name: str, preset: str) -> bool:
-    with torch.device("meta"):
-        return sum(p.numel() for p in _made(name, preset).parameters()) <= LARGEST
-
-
 def _all() -> list[tuple[str, str]]:
     pairs = [(name, preset) for name in models.stagers() for preset in models.presets(name)]
-    return [pair for pair in pairs if _fits(*pair)]
+    return [pair for pair in pairs if n_parameters(*pair) <= LARGEST]
 
 
 PRESETS = _all()
