@@ -98,7 +98,7 @@ _TINY = Plan(
     optimizer="adam",
     patience=50,
 )
-# wav2sleep, second release: 16 nights a step. What its article says is the same but for three numbers.
+# wav2sleep, second release; the first, its article's, differs in three numbers.
 _WAV2SLEEP = Plan(
     50,
     lr=1e-3,
@@ -123,8 +123,8 @@ _WAV2SLEEP_NIGHTS = Recipe(
     headline="nll",
     validate="nights",
     note=(
-        "nights as long as they were recorded, scaled by what was recorded (published: all of 10 h, "
-        "the rest zeros); the loss is the mean over the scored epochs of a step, not of each night"
+        "nights as long as they were recorded, scaled by what was recorded (published: all of "
+        "10 h, the rest zeros)"
     ),
 )
 _WAV2SLEEP_PAPER = replace(
@@ -191,7 +191,7 @@ RECIPES["wav2sleep"] = {
     # a processor, simulated nights, minutes
     "trial": replace(
         _WAV2SLEEP_NIGHTS,
-        plan=Plan(24, lr=3e-3, min_lr=1e-5, warmup=0.1, weight_decay=1e-2, betas=ADAM, clip=1.0),
+        plan=Plan(10, lr=3e-3, min_lr=1e-5, warmup=0.1, weight_decay=1e-2, betas=ADAM, clip=1.0),
         batch_size=2,
         config={
             **{"initial_channels": 8, "max_channels": 32, "width": 32, "feedforward": 64},
@@ -248,7 +248,18 @@ FINETUNE: dict[str, Recipe] = {
         headline="accuracy",
         note=_LPSGM_NOTE,
     ),
+    # as people with a few nights of their own do it, with --mode sequence
+    "wav2sleep": replace(
+        _WAV2SLEEP_NIGHTS,
+        plan=replace(
+            _WAV2SLEEP, lr=1e-4, min_lr=1e-4, schedule="constant", warmup_steps=0, ema_start=0
+        ),
+        batch_size=4,
+        val_share=0.2,
+        note="",
+    ),
 }
+FINETUNE["ppgnet"] = replace(FINETUNE["wav2sleep"], channel_draw="none")
 PLAIN_FINETUNE = Recipe(
     Plan(20, lr=1e-4, min_lr=1e-6, warmup=0.1, weight_decay=1e-2, betas=ADAM, patience=8),
     batch_size=16,

@@ -113,6 +113,9 @@ class Training(Settings):
     # data sets, or parts of one such as SHHS-2, that are tested and never trained on
     hold_out: tuple[str, ...] = ()
     test_share: float = 0.1  # share of the persons tested; with --hold-out nobody else is
+    # stage the test nights from every subset of their signals too: subsets.npz, for
+    # main_evaluate.py staging
+    subsets: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
