@@ -23,7 +23,7 @@ from nights.samples import decode
 
 SCHEMA = 1
 Normalise = Literal[
-    *("none", "z", "z_staged", "z_padded", "z_recorded", "z_running", "robust", "robust_staged")
+    "none", "z", "z_staged", "z_padded", "z_recorded", "z_running", "robust", "robust_staged"
 ]
 _STATISTICS = {"z": ("mean", "std"), "robust": ("median", "iqr")}  # centre and scale of each rule
 
