@@ -1,4 +1,4 @@
-"""What the README tells people to type exists and works."""
+"""What the README and the pages of docs/ tell people to type exists and works."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -16,22 +17,35 @@ from recordings.simulate import simulate_night
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
+PAGES = [README, *(page.read_text(encoding="utf-8") for page in sorted(ROOT.glob("docs/*.md")))]
+BLOCKS = [
+    block for page in PAGES for block in re.findall(r"```(?:bash|sh)?\n(.*?)```", page, re.DOTALL)
+]
+LINES = [line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]
+COMMANDS = sorted({re.split(r"\s+(?:#|&&|\|) ?", line.strip())[0] for line in LINES})
+TYPED = r"(?:python|torchrun)\b[^$]*\bmain_\w+\.py[^$]*$"  # not the lines of a scheduler's script
 ENTRIES = sorted(path.stem for path in ROOT.glob("main_*.py"))
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python main_")])
-def test_flags_in_the_readme_are_known(command: str) -> None:
+@pytest.mark.parametrize("command", [c for c in COMMANDS if re.match(TYPED, c)])
+def test_flags_told_are_known(command: str) -> None:
     from command_line import parse
 
-    script, *arguments = shlex.split(command)[1:]
-    module = import_module(Path(script).stem)
-    if hasattr(module, "Config"):
-        parse(module.Config, arguments)
+    script, _, rest = command[command.index("main_") :].partition(" ")
+    module, arguments = import_module(Path(script).stem), shlex.split(rest)
+    if hasattr(module, "COMMANDS"):
+        config, _ = module.COMMANDS[arguments.pop(0)]
     else:
-        config, _ = module.COMMANDS[arguments[0]]
-        parse(config, arguments[1:])
+        (config,) = [kind for name, kind in get_type_hints(module.main).items() if name == "cfg"]
+    parse(config, arguments)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if re.match(r"bash \w+\.sh \w", c)])
+def test_steps_told_of_the_recipes_are_there(command: str) -> None:
+    script, step = shlex.split(command)[1:3]
+    recipe = (ROOT / script).read_text(encoding="utf-8")
+    if "case " in recipe and "." not in step and not step.startswith("-"):
+        assert re.search(rf"^(?:.*\| )?{re.escape(step)}(?: \|.*)?\)$", recipe, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +61,8 @@ def test_pictures_of_the_readme_exist() -> None:
         assert (ROOT / picture).stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("module", sorted(set(re.findall(r"benchmarks[./](\w+)", README))))
-def test_benchmarks_of_the_readme_exist(module: str) -> None:
+@pytest.mark.parametrize("module", sorted(set(re.findall(r"benchmarks[./](\w+)", "".join(PAGES)))))
+def test_benchmarks_told_exist(module: str) -> None:
     assert (ROOT / "benchmarks" / f"{module}.py").exists()
 
 
