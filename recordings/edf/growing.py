@@ -74,13 +74,11 @@ class GrowingEdf(EdfRecording):
         paused = np.flatnonzero(late_s > TOLERANCE_S)
         if len(paused) and paused[0] > 0:  # up to the pause; the rest comes with the next look
             records, paused = records[: paused[0]], paused[:0]
-        gaps = ()
-        if len(paused):
-            gaps = (self._pause(float(starts_s[0])),)
+        gaps = [self._pause(float(starts_s[0]))] if len(paused) else []
         samples = {position: self._grown(records, position) for position in positions}
         self._n_taken += len(records)
         self._end_s += len(records) * float(header.record_s)
-        return Stretch(samples, gaps)
+        return Stretch(samples, tuple(gaps))
 
     def _later(self, n_records: int) -> np.ndarray:
         """Read the next data records, as they would stand in `_rows`."""
