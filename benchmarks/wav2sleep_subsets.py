@@ -23,7 +23,7 @@ from engine.staging_nights import gather, usable
 from engine.staging_results import SIMULATED
 from engine.subsets import subset_outputs
 from engine.weights import load
-from evaluation.judge import subset_facts
+from evaluation.judge import compare_outputs, subset_facts
 from evaluation.outputs import NightOutput, write_outputs
 from evaluation.plots.stagers import channel_figure
 from evaluation.plots.style import save_figure
@@ -47,13 +47,24 @@ def main() -> None:
         subsets.setdefault(output.channels, []).append(output)
     facts = {channels: subset_facts(nights) for channels, nights in subsets.items()}
     figure = options.figure or options.out / "subsets.png"
-    save_figure(channel_figure({options.weights: facts}), figure)
+    drawn = channel_figure({options.weights: facts})
+    nobody = "simulated nights" if any(output.simulated for output in outputs) else "nights"
+    drawn.suptitle(f"{options.weights}, {max(map(len, subsets.values()))} {nobody}", fontsize=10)
+    save_figure(drawn, figure)
     rows = []
     for channels, found in facts.items():
         interval = found["kappa_interval"]
         told = f"{found['kappa']:.3f} ({interval['low']:.2f} to {interval['high']:.2f})"
         each = [night["kappa"] for night in compare_outputs(subsets[channels]).per_night]
-        rows.append([channels, found["n_nights"], told, f"{np.nanmedian(each):.3f}", f"{found['accuracy']:.3f}"])
+        rows.append(
+            [
+                channels,
+                found["n_nights"],
+                told,
+                f"{np.nanmedian(each):.3f}",
+                f"{found['accuracy']:.3f}",
+            ]
+        )
     head = ["signals", "nights", "kappa (95 % by person)", "median of nights", "accuracy"]
     print(table(f"{options.weights}: every subset of the signals", head, rows))
     if any(output.simulated for output in outputs):
