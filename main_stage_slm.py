@@ -38,15 +38,17 @@ class Config:
     weight: float = 0.1  # share of the language model in the sum of log-probabilities, 0 to 1
     context: int = 30  # epochs the language model looks back
     denoiser: str = "denoiser-open"  # weights of the generic denoiser, by name or file
-    # the stager's output of scored nights of other people (NPZ as for main_evaluate.py correction):
-    # chooses the weight, or fits the denoiser to the stager; abstains if nothing is gained there
-    fit_weight: Path | None = None
+    # the stager's output of scored nights of other people (NPZ as for main_evaluate.py correction),
+    # for --stager a,b a file each: chooses the weight, or fits the denoiser to the stagers and
+    # joins the language model; abstains if nothing is gained there
+    fit_weight: tuple[Path, ...] = ()
     channel: tuple[str, ...] = ()  # channels named by hand: C4=EEG2-A1, Chin=#7, E1= (leave out)
     channel_file: Path | None = None  # the same in a file: lines or a JSON object
     signals: str = ""  # use only these of the channels a network knows: ECG,THX
     as_published: bool = False  # wav2sleep: fill the night with zeros to 10 h, or cut it there
     vote: bool = False  # every EEG derivation votes (stagers that read one derivation)
     scoring: str = "auto"  # compare with: auto (in or beside the recording), none, file or folder
+    person_letters: int = 0  # letters of a recording's name that name the person; 0 = all
     # signals with an alarm of severity "distrust" (an ECG without beats, a belt without breaths,
     # a lead that is off) are not shown to the stager
     drop_bad_signals: bool = False
@@ -94,7 +96,8 @@ def main(cfg: Config) -> int:
     for source, coming in progress(read_ahead(todo, reader), len(todo)):
         with outcome.night(source.name) as step:
             sys.stdout.write(staging.stage(source, coming, step, alone=len(sources) == 1))
-    sys.stdout.write(staging.sum_up(sources) + outcome.table())
+    told = staging.sum_up(sources, person_letters=cfg.person_letters)
+    sys.stdout.write(told + outcome.table())
     return outcome.close(skip_errors=cfg.skip_errors)
 
 

@@ -25,7 +25,10 @@ class Config:
     sources: tuple[str, ...] = ("sleepedf", "ucddb", "cap", "surrey", "eesm17", "slpdb")
     n_stagers: int = 8  # artificial stagers per night
     n_passes: int = 16  # of 100 batches
+    batch_size: int = 16  # blocks per batch
+    block: int = 128  # epochs per block
     lr: float = 3e-3  # highest learning rate
+    ema: float = 0.0  # decay per step of the running average of the weights to keep; 0 = none
     threads: int = 1  # the model is too small to gain from more
     seed: int = 0  # of the split, the noise, the blocks and dropout
     dry_run: bool = False  # one source, one stager a night, one pass, all outputs
@@ -44,7 +47,7 @@ def main(cfg: Config) -> int:
     from nights.sequences import part_of, split_nights
     from nights.splits import write_split
     from preprocess.hypnograms import JUDGED_ELSEWHERE, read_hypnograms
-    from staging.denoiser import BATCH_SIZE, BLOCK, spoiled
+    from staging.denoiser import spoiled
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(cfg.threads)
@@ -65,8 +68,10 @@ def main(cfg: Config) -> int:
     )
     held_out = spoiled(part_of(nights, split, "val"), 1, rng)
     n_batches = 2 if cfg.dry_run else 100
-    source = JudgedSource(taught, length=BLOCK, batch_size=BATCH_SIZE, n_batches=n_batches)
-    plan = Plan(1 if cfg.dry_run else cfg.n_passes, lr=cfg.lr, weight_decay=1e-2)
+    size = {"length": cfg.block, "batch_size": cfg.batch_size, "n_batches": n_batches}
+    source = JudgedSource(taught, **size)
+    passes = 1 if cfg.dry_run else cfg.n_passes
+    plan = Plan(passes, lr=cfg.lr, weight_decay=1e-2, ema=cfg.ema)
     card = about(cfg, nights)
     model = models.create("denoiser")
     train(model, DenoisingTask(), source, held_out, plan, folder, seed=cfg.seed, card=card)

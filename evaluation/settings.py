@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Way = Literal["none", "greedy", "beam", "viterbi", "posterior", "generic", "fitted"]
+Way = Literal["none", "greedy", "beam", "viterbi", "posterior", "generic", "cautious", "fitted"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Correction:
     out: Path = Path("runs/evaluate_correction")  # gets results.json and the fits
     ways: tuple[Way, ...] = ("none", "greedy", "viterbi", "generic", "fitted")
     language_model: str = "sleepgpt-open"  # of greedy and beam
-    transitions: str = "markov-open"  # of viterbi, posterior, and joined to the fitted denoiser
+    transitions: str = "markov-open"  # of viterbi, posterior; joined to fitted; "" = none
     denoiser: str = "denoiser-open"  # generic denoiser, by name or file
     n_folds: int = 5  # by person
     n_members: int = 3  # fits per fold, each with other persons to stop by

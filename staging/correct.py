@@ -113,7 +113,9 @@ def correct_many(
     ]
 
 
-def denoise(hypnogram: Hypnogram, denoiser: Denoises) -> Hypnogram:
+def denoise(
+    hypnogram: Hypnogram, denoiser: Denoises, voices: np.ndarray | None = None
+) -> Hypnogram:
     """Correct one night with a denoiser.
 
     Parameters
@@ -123,6 +125,8 @@ def denoise(hypnogram: Hypnogram, denoiser: Denoises) -> Hypnogram:
         nothing crosses them.
     denoiser : Denoises
         A `staging.denoiser.Committee`, generic or fitted to the stager.
+    voices : float array (E, S, 5) or None
+        What each of several stagers said, where the hypnogram is what they say together.
 
     Returns
     -------
@@ -138,9 +142,10 @@ def denoise(hypnogram: Hypnogram, denoiser: Denoises) -> Hypnogram:
         found = " ".join(hypnogram.classes) if hypnogram.proba is not None else "no hypnodensity"
         raise ValueError(f"a denoiser needs a hypnodensity of {' '.join(STAGES)}, found {found}")
     usable = _usable(hypnogram)
-    evidence = np.full(hypnogram.proba.shape, np.nan, dtype=np.float32)
-    evidence[usable] = _log_probs(hypnogram.proba[usable])
-    proba = np.exp(denoiser.log_probs(evidence[:, None]))
+    said = hypnogram.proba[:, None] if voices is None else voices
+    evidence = np.full(said.shape, np.nan, dtype=np.float32)
+    evidence[usable] = _log_probs(said[usable])
+    proba = np.exp(denoiser.log_probs(evidence))
     stages = np.full(hypnogram.n_epochs, UNSCORED, dtype=np.int8)
     stages[usable] = proba[usable].argmax(axis=1)
     what = "hypnodensity: the denoiser's posterior of each epoch given the whole stretch"
@@ -172,7 +177,7 @@ def lock_in(before: np.ndarray, after: np.ndarray, classes: Sequence[str]) -> st
     of Sleep-EDF, three on 50 of DOD. At the published weight 0.1 no share rose by more than 15.0
     points; at 0.4, where whole nights collapse, 144 of the 150 DOD nights are found.
     """
-    scored = after != UNSCORED
+    scored = (after != UNSCORED) & (before != UNSCORED)
     n_scored, n_classes = max(1, int(scored.sum())), len(classes)
     was = np.bincount(before[scored], minlength=n_classes) / n_scored
     now = np.bincount(after[scored], minlength=n_classes) / n_scored
@@ -205,9 +210,9 @@ def _usable(hypnogram: Hypnogram) -> np.ndarray:
 
 
 def _log_probs(proba: np.ndarray) -> np.ndarray:
-    """Return float32 log-probabilities (n, K); log always, whatever the stager (spec 7.4)."""
+    """Return float32 log-probabilities (..., K); log always, whatever the stager (spec 7.4)."""
     logs = np.log(proba + np.float32(EPSILON))
-    return logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    return logs - np.log(np.exp(logs).sum(axis=-1, keepdims=True))
 
 
 def _rebuilt(

@@ -28,9 +28,10 @@ from nights.stages import UNSCORED
 from staging.noise import ArtificialStager
 
 CONFIDENCE = 0.75  # mean largest probability that every night's output is brought to
-BATCHES_PER_PASS = 30
+BATCHES_PER_PASS = 20
 GROUPS = 5  # of the people of a fit; a member does without one of them
-BLOCK, BATCH_SIZE = 128, 16  # epochs, blocks
+BLOCK, BATCH_SIZE = 64, 64  # epochs, blocks: twice the epochs a second of 16 blocks of 128
+AVERAGED = 0.95  # decay per step of the running average of the weights, which is what is kept
 
 
 def temperature(log_probs: np.ndarray, confidence: float = CONFIDENCE) -> float:
@@ -71,6 +72,26 @@ def fused(evidence: np.ndarray, temperatures: Sequence[float] = ()) -> np.ndarra
     return log_softmax(scaled, axis=2).astype(np.float32)
 
 
+def as_one(evidence: np.ndarray) -> np.ndarray:
+    """Return what the stagers of one night say together, log-probabilities float32 (E, 5).
+
+    The mean of their log-probabilities (E, S, 5), each brought to one confidence; who says nothing
+    of an epoch has no vote there. One stager alone is left as it is.
+    """
+    if evidence.shape[1] == 1:
+        return evidence[:, 0]
+    heard = fused(evidence)
+    votes = np.isfinite(heard).all(axis=2).sum(axis=1)[:, None]  # (E, 1)
+    mean = np.nansum(heard, axis=1) / np.maximum(votes, 1)
+    return np.where(votes > 0, log_softmax(mean, axis=1), np.nan).astype(np.float32)
+
+
+def filled(told: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+    """Return a posterior (E, 5), with what the stagers (E, S, 5) say together where it has none."""
+    silent = ~np.isfinite(told).all(axis=1)
+    return np.where(silent[:, None], as_one(evidence), told)
+
+
 def spoiled(
     nights: Sequence[StageNight], n_stagers: int, rng: np.random.Generator
 ) -> list[JudgedNight]:
@@ -109,23 +130,35 @@ class Committee:
     unseen: dict[str, np.ndarray] = field(default_factory=dict)
     temperatures: tuple[float, ...] = ()
 
+    @property
+    def n_stagers(self) -> int:
+        """How many stagers it listens to."""
+        return self.members[0].config.n_stagers
+
     def log_probs(self, evidence: np.ndarray, person: str = "") -> np.ndarray:
         """Return the log posterior, float32 (E, 5), for the outputs (E, S, 5) of one night.
 
-        A generic denoiser of one stager takes the sum of several as one.
+        A generic denoiser takes what several stagers say together (`as_one`). Where one of several
+        said nothing, a fitted one leaves what the others say together.
 
         Raises
         ------
         ValueError
-            If the night is of a person it was fitted on.
+            If the night is of a person it was fitted on, or of other stagers.
         """
         if person in self.persons:
             raise ValueError(f"{person} is among the people this denoiser was fitted on")
+        if self.temperatures and evidence.shape[1] != self.n_stagers:
+            raise ValueError(
+                f"this denoiser was fitted to {self.n_stagers} stagers heard together, the night "
+                f"has {evidence.shape[1]}: name a file of scored nights for each of --stager a,b"
+            )
+        if evidence.shape[1] != self.n_stagers:
+            evidence = as_one(evidence)[:, None]
         read = fused(evidence, self.temperatures)
-        if read.shape[1] != self.members[0].config.n_stagers:
-            read = tempered(read.sum(axis=1))[:, None]
         told = [denoised_log_probs(member, read) for member in self.members]
-        return (logsumexp(told, axis=0) - np.log(len(told))).astype(np.float32)
+        mean = logsumexp(told, axis=0) - np.log(len(told))
+        return filled(mean.astype(np.float32), read)
 
 
 def fit(
@@ -177,7 +210,8 @@ def fit(
         member = _taught(generic, taught or left_out, left_out, run, n_passes, lr, seed)
         members.append(member)
         if taught:
-            unseen |= {n.night: denoised_log_probs(member, n.evidence) for n in left_out}
+            told = {n.night: denoised_log_probs(member, n.evidence) for n in left_out}
+            unseen |= {n.night: filled(told[n.night], n.evidence) for n in left_out}
     return Committee(tuple(members), frozenset(persons), unseen, temperatures)
 
 
@@ -195,7 +229,6 @@ def _taught(
     member = copy.deepcopy(generic) if n_stagers == 1 else generic.widened(n_stagers)
     source = JudgedSource(taught, length=BLOCK, batch_size=BATCH_SIZE, n_batches=BATCHES_PER_PASS)
     run = RunFolder(folder)
-    best = train(member, DenoisingTask(), source, held_out, Plan(n_passes, lr=lr), run, seed=seed)
-    if best["pass"] != n_passes:
-        member.load_state_dict(load_weights(run.best)[0].state_dict())
-    return member.eval()
+    plan = Plan(n_passes, lr=lr, weight_decay=1e-2, ema=AVERAGED)
+    train(member, DenoisingTask(), source, held_out, plan, run, seed=seed)
+    return load_weights(run.best)[0].eval()  # type: ignore[return-value]

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from nights.night import Night
 from recordings.channels import Candidate
 from recordings.recording import Recording
 from staging.correct import EPSILON
-from staging.denoiser import tempered
+from staging.denoiser import as_one
 from staging.stage import Reading, Stager, stage_reading
 
 
@@ -73,16 +72,23 @@ class FusedStager(Stager):
         parts = [stager.read_stored(night, vote=vote) for stager in self.stagers]
         return FusedReading(**vars(parts[0]), parts=tuple(parts))
 
-    def proba(self, reading: Reading) -> np.ndarray:
-        """Return the fused hypnodensity (E, K); who says nothing of an epoch has no vote there."""
+    def voices(self, reading: Reading) -> np.ndarray:
+        """Return what each stager says, float32 (E, S, K); NaN where one says nothing."""
         assert isinstance(reading, FusedReading)
-        heard = np.full((len(self.stagers), reading.n_epochs, len(self.classes)), np.nan)
+        shape = (reading.n_epochs, len(self.stagers), len(self.classes))
+        heard = np.full(shape, np.nan, dtype=np.float32)
         for place, (stager, part) in enumerate(zip(self.stagers, reading.parts, strict=True)):
             said = stage_reading(part, stager).hypnogram.proba[: reading.n_epochs]  # type: ignore[index]
-            heard[place, : len(said)] = tempered(np.log(said + EPSILON))
-        votes = np.isfinite(heard).all(axis=2).sum(axis=0)  # (E,)
-        mean = np.nansum(heard, axis=0) / np.maximum(votes, 1)[:, None]
-        return np.where(votes[:, None] > 0, softmax(mean, axis=1), np.nan).astype(np.float32)
+            heard[: len(said), place] = said
+        return heard
+
+    def heard(self, voices: np.ndarray) -> np.ndarray:
+        """Return the hypnodensity (E, K) of all voices together."""
+        return np.exp(as_one(np.log(voices + EPSILON)))
+
+    def proba(self, reading: Reading) -> np.ndarray:
+        """Return the fused hypnodensity (E, K); who says nothing of an epoch has no vote there."""
+        return self.heard(self.voices(reading))
 
 
 def fused_stager(names: str, device: str = "auto", **options: Any) -> FusedStager:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.transitions import BIN_EDGES, Duration, Markov
+from models.transitions import BIN_EDGES, Markov, TransitionTable
 from staging.decoding import Decoded, Settings
+from staging.lattice import lattice_posterior
 from staging.prior import StagePrior
 
 MAX_ORDER = 4  # 625 states; a longer table is cut to this
@@ -38,14 +39,16 @@ def posterior(
     -----
     The state is what the model goes by: the last stages for a transition table (exact up to order
     4), the stage, the time in it and the stage before for a duration table (exact, a hidden
-    semi-Markov model). Any other language model is asked with that second kind of history, cut to
-    `context`: exact for the chain this makes, an approximation of the model.
+    semi-Markov model). Any other language model goes by more than a chain can hold; see
+    `staging.lattice`.
 
     References
     ----------
     Rabiner, Proc. IEEE 77 (1989), sections III.A and IV.D.
     """
-    chain = _chain(prior, _shortened(prior.model, settings.context))
+    if not isinstance(prior.model, TransitionTable):
+        return lattice_posterior(evidence, prior, settings)
+    chain = _chain(prior, _shortened(prior.model))
     return [_smoothed(rows, chain, settings.weight) for rows in evidence]
 
 
@@ -58,12 +61,12 @@ class _Chain:
     stage: np.ndarray
 
 
-def _shortened(model: object, context: int) -> Callable[[bytes], bytes]:
+def _shortened(model: TransitionTable) -> Callable[[bytes], bytes]:
     """Return the rule that cuts a history to what is kept of it."""
     if isinstance(model, Markov):
         order = min(MAX_ORDER, max(1, model.config.order))
         return lambda history: history[-order:]
-    longest = int(BIN_EDGES[-1]) if isinstance(model, Duration) else context - 1
+    longest = int(BIN_EDGES[-1])  # beyond it a duration table does not count
 
     def run_and_before(history: bytes) -> bytes:
         rest = history.rstrip(history[-1:])

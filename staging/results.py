@@ -36,6 +36,7 @@ from nights.atomic import write_text
 from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.stages import FOUR_CLASSES, to_four_classes
+from preprocess.corpus import on_30_s
 from recordings.channels import Candidate
 from recordings.ingest import NightSignals
 from staging.body import night_body
@@ -137,7 +138,12 @@ def judge(
 
 
 def in_classes_of(hypnogram: Hypnogram, scoring: Hypnogram) -> Hypnogram:
-    """Return `scoring` on the epochs of `hypnogram`, in its classes."""
+    """Return `scoring` on the epochs of `hypnogram`, in its classes.
+
+    Pages of 20 s become epochs of 30 s: each takes the page at its centre, two thirds of it.
+    """
+    if scoring.epoch_s != hypnogram.epoch_s:
+        scoring = replace(scoring, stages=on_30_s(scoring), proba=None, epoch_s=hypnogram.epoch_s)
     scoring = scoring.on_grid(hypnogram.onset_s, hypnogram.n_epochs)
     if hypnogram.classes == FOUR_CLASSES != scoring.classes:
         stages = to_four_classes(scoring.stages)
@@ -276,7 +282,8 @@ def summary_row(facts: Mapping[str, Any]) -> dict[str, Any]:
     row |= {name: facts["statistics"][name] for name in facts["statistics"]}
     row["alarms"] = "; ".join(f"{a['severity']}: {a['name']}" for a in facts["alarms"])
     for which, found in (facts["agreement"] or {}).items():
-        row |= {f"{measure}_{which}": found[measure] for measure in ("accuracy", "kappa")}
+        row |= {f"{score}_{which}": found[score] for score in ("accuracy", "kappa", "macro_f1")}
+        row |= {f"f1_{s.lower()}_{which}": f1 for s, f1 in found["per_stage_f1"].items()}
     row["simulated"] = bool(facts["simulated"])
     return row
 

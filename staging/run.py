@@ -11,10 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from engine.log import environment
-from evaluation.metrics import metrics_from
 from evaluation.plain import plain
 from nights.atomic import write_text
 from nights.events import Event
@@ -23,6 +20,7 @@ from nights.night import Night
 from nights.outcome import Outcome, Step
 from recordings.channels import Candidate, parse_overrides, read_overrides
 from recordings.formats import open_recording
+from staging import pooled
 from staging.batch import Source
 from staging.corrector import Corrector
 from staging.quality_signals import drop_bad_signals
@@ -162,7 +160,9 @@ class StagingRun:
         step("stage")
         staged = stage_reading(night.reading, self.stager)
         step("correct")
-        hypnogram = self.corrector(staged.hypnogram) if self.corrector else staged.hypnogram
+        hypnogram = staged.hypnogram
+        if self.corrector:
+            hypnogram = self.corrector(hypnogram, staged.voices)
         correction = self.corrector.provenance if self.corrector else {}
         prior = getattr(self.corrector, "prior", None)
         language_model = prior.model if prior else None
@@ -184,16 +184,25 @@ class StagingRun:
             _refuse_distrusted(source.name, [asdict(alarm) for alarm in result.alarms])
         return tell(result, night.channels, self.out / source.name) if alone else line(result)
 
-    def sum_up(self, sources: Sequence[Source]) -> str:
-        """Write `summary.csv` with one row per finished night and return a summary in words."""
+    def sum_up(self, sources: Sequence[Source], *, person_letters: int = 0) -> str:
+        """Write what is known of all finished nights together and return a summary in words.
+
+        `summary.csv` has a row per night; `agreement.json` the pooled agreement with scorings, and
+        what correction gained; `result.txt` the line that the published code writes.
+        """
         import pandas as pd
 
         found = [self.out / source.name / DONE for source in sources]
         nights = [json.loads(path.read_text(encoding="utf-8")) for path in found if path.exists()]
         table = pd.DataFrame([summary_row(night) for night in nights])
         write_text(self.out / "summary.csv", table.to_csv(index=False))
-        told = [f"{len(nights)} of {len(sources)} nights have results in {self.out}/"]
-        return "\n".join([*told, *_agreement_lines(nights)]) + "\n"
+        lines = [f"{len(nights)} of {len(sources)} nights have results in {self.out}/"]
+        agreed = pooled.pooled_agreement(nights, person_letters=person_letters)
+        if agreed:
+            write_text(self.out / "agreement.json", json.dumps(plain(agreed), indent=1) + "\n")
+        if "gain" in agreed:
+            write_text(self.out / "result.txt", pooled.published_line(agreed) + "\n")
+        return "\n".join([*lines, *pooled.told(agreed)]) + "\n"
 
     def _log(self, result: NightResult, seconds: float) -> None:
         """Append a line to `log.jsonl`: which night was done when, how long it took."""
@@ -235,19 +244,3 @@ def _refuse_distrusted(name: str, alarms: Sequence[Mapping[str, Any]]) -> None:
     grave = [alarm["message"] for alarm in alarms if alarm["severity"] == "distrust"]
     if grave:
         raise ValueError(f"{name}: results are written, but: {'; '.join(grave)}")
-
-
-def _agreement_lines(nights: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return agreement with the scorings, pooled over the epochs of all nights that have one."""
-    lines = []
-    for which in ("uncorrected", "result"):
-        found = [
-            night["agreement"][which] for night in nights if which in (night["agreement"] or {})
-        ]
-        if not found:
-            continue
-        pooled = metrics_from(np.sum([one["confusion"] for one in found], axis=0))
-        numbers = f"accuracy {pooled['accuracy']:.3f}, kappa {pooled['kappa']:.3f}, "
-        numbers += f"macro F1 {pooled['macro_f1']:.3f}"
-        lines.append(f"{which:<12} {numbers} ({len(found)} scored nights, epochs pooled)")
-    return lines

@@ -77,11 +77,12 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class StagedNight:
-    """A recording, what was read of it, and the hypnogram the stager made."""
+    """A recording, what was read of it, the hypnogram, and what each of several stagers said."""
 
     reading: Reading
     hypnogram: Hypnogram
     stager: Stager = field(repr=False)
+    voices: np.ndarray | None = field(default=None, repr=False)  # float32 (E, S, K)
 
 
 class Stager(ABC):
@@ -132,6 +133,14 @@ class Stager(ABC):
     @abstractmethod
     def proba(self, reading: Reading) -> np.ndarray:
         """Return the hypnodensity, float32 (E, K); NaN rows where nothing can be said."""
+
+    def voices(self, reading: Reading) -> np.ndarray:
+        """Return what each of several stagers says, float32 (E, S, K); here there is one."""
+        return np.asarray(self.proba(reading), dtype=np.float32)[:, None]
+
+    def heard(self, voices: np.ndarray) -> np.ndarray:
+        """Return the one hypnodensity (E, K) of the voices (E, S, K)."""
+        return voices[:, 0]
 
 
 class SignalStager(Stager):
@@ -220,7 +229,8 @@ def stage_reading(reading: Reading, stager: Stager) -> StagedNight:
     Epochs inside a gap of the recording, and epochs in which every EEG lead is flat, stay unscored:
     a stage there would be invented.
     """
-    proba = np.array(stager.proba(reading), dtype=np.float32)
+    voices = stager.voices(reading)
+    proba = np.array(stager.heard(voices), dtype=np.float32)
     notes = []
     if reading.signals is not None:
         empty = _nothing_recorded(reading.signals)
@@ -230,7 +240,7 @@ def stage_reading(reading: Reading, stager: Stager) -> StagedNight:
     hypnogram = Hypnogram.from_proba(
         proba, start=reading.start, classes=stager.classes, scorer=stager.name, notes=tuple(notes)
     )
-    return StagedNight(reading, hypnogram, stager)
+    return StagedNight(reading, hypnogram, stager, voices)
 
 
 def _nothing_recorded(signals: NightSignals) -> np.ndarray:

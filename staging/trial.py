@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from engine.denoising import JudgedNight
+from evaluation import ceiling
 from evaluation.metrics import SCORES, compare
 from evaluation.paired import paired_gain
 from nights.atomic import write_text
-from nights.stages import STAGES
+from nights.stages import STAGES, UNSCORED
 from staging.correct import lock_in
 from staging.outputs import raw_stages, read_judged, together
 from staging.prior import StagePrior
@@ -43,7 +47,8 @@ def evaluate_correction(
     out : Path
         Folder of the results.
     ways, language_model, transitions, denoiser, n_members, n_passes, seed
-        See `staging.ways.ways`; models by name or file.
+        See `staging.ways.ways`; models by name or file. Only those that a way needs are loaded;
+        without `transitions` (an empty name) none are joined to the fitted denoiser.
     n_folds : int
         Folds by person.
     dry_run : bool
@@ -53,9 +58,7 @@ def evaluate_correction(
     nights = nights[:4] if dry_run else nights
     tried = named_ways(
         ways,
-        language_model=StagePrior(load_apart(language_model, nights)),
-        transitions=StagePrior(load_apart(transitions, nights)),
-        denoiser=load_apart(denoiser, nights),
+        **_models(ways, nights, language_model, transitions, denoiser),
         n_members=n_members,
         n_passes=1 if dry_run else n_passes,
         seed=seed,
@@ -67,6 +70,27 @@ def evaluate_correction(
     rows = judge(nights, results, seed=seed)
     write_text(out / "results.json", json.dumps(rows, indent=2) + "\n")
     return table(rows)
+
+
+def _models(
+    ways: Sequence[str],
+    nights: Sequence[JudgedNight],
+    language_model: str,
+    transitions: str,
+    denoiser: str,
+) -> dict[str, Any]:
+    """Load what the ways need, and no more: each must not know the people it is judged on."""
+    needed = {
+        "language_model": (language_model, {"greedy", "beam"}),
+        "transitions": (transitions, {"viterbi", "posterior", "fitted"}),
+        "denoiser": (denoiser, {"generic", "cautious", "fitted"}),
+    }
+    models = {
+        part: load_apart(name, nights)
+        for part, (name, who) in needed.items()
+        if name and who & set(ways)
+    }
+    return {p: m if p == "denoiser" else StagePrior(m) for p, m in models.items()}
 
 
 def run(way: Way, nights: Sequence[JudgedNight], folder: Path, *, n_folds: int = 5) -> Corrected:
@@ -97,10 +121,14 @@ def judge(
 ) -> dict[str, dict]:
     """Return for each way its pooled metrics, its gain over the first way, and what it decided.
 
-    The gains carry 95 % intervals by person. `locked_in` counts the nights in which one stage
-    spread far beyond what the stager gave.
+    Judged are the epochs of which the first stager said something. The gains carry 95 % intervals
+    by person. `where` tells the share that is right by transition; `locked_in` counts the nights in
+    which one stage spread far beyond what the stager gave.
     """
-    truths, persons = [n.stages for n in nights], [n.person for n in nights]
+    raw = [raw_stages(night) for night in nights]
+    spoken = [said != UNSCORED for said in raw]  # all ways are judged on these epochs
+    truths = [np.where(k, n.stages, UNSCORED) for k, n in zip(spoken, nights, strict=True)]
+    persons = [n.person for n in nights]
     compared = {name: compare(truths, found.stages) for name, found in results.items()}
     base = next(iter(compared.values()))
     rows = {}
@@ -111,13 +139,14 @@ def judge(
             for score in SCORES
         }
         warned = [
-            lock_in(raw_stages(night), stages, STAGES)
-            for night, stages in zip(nights, results[name].stages, strict=True)
+            lock_in(said, stages, STAGES)
+            for said, stages in zip(raw, results[name].stages, strict=True)
         ]
         rows[name] = {
             "choice": results[name].choice,
             **found.pooled,
             "gain": gains,
+            "where": where_right(truths, results[name].stages),
             "locked_in": sum(warning is not None for warning in warned),
             "n_nights": len(nights),
             "n_persons": len(set(persons)),
@@ -126,6 +155,15 @@ def judge(
             },
         }
     return rows
+
+
+def where_right(truths: Sequence[np.ndarray], stages: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Return the confusion of all nights and the share that is right by transition of the truth."""
+    counted = [ceiling.transitions(truth, said) for truth, said in zip(truths, stages, strict=True)]
+    whole = reduce(add, counted)
+    facts = whole.facts()
+    kept = [name for name in facts if "transition" in name or name.startswith("accuracy_")]
+    return {"confusion": whole.confusion.tolist()} | {name: facts[name] for name in kept}
 
 
 def table(rows: Mapping[str, Mapping]) -> str:

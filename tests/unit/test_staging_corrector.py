@@ -10,6 +10,7 @@ import pytest
 from nights.hypnogram import Hypnogram
 from recordings.simulate.stages import draw_stages
 from staging.corrector import Corrector
+from staging.denoiser import as_one
 from staging.noise import ArtificialStager
 
 
@@ -41,7 +42,7 @@ def one_night(rng: np.random.Generator) -> tuple[Hypnogram, np.ndarray]:
 
 def test_the_weight_is_chosen_on_other_people(rng: np.random.Generator, tmp_path: Path) -> None:
     file = outputs(tmp_path / "scored.npz", rng)
-    corrector = Corrector("markov-open", decoder="viterbi", weight=0.01, learn_from=file)
+    corrector = Corrector("markov-open", decoder="viterbi", weight=0.01, learn_from=[file])
     assert not corrector.abstains
     assert corrector.weight > 0.05
     assert corrector.provenance["weight"] == corrector.weight
@@ -54,7 +55,7 @@ def test_where_nothing_is_gained_the_night_stays_and_says_so(
     rng: np.random.Generator, tmp_path: Path
 ) -> None:
     file = outputs(tmp_path / "scored.npz", rng, perfect=True)
-    corrector = Corrector("markov-open", decoder="viterbi", learn_from=file)
+    corrector = Corrector("markov-open", decoder="viterbi", learn_from=[file])
     raw, _ = one_night(rng)
     found = corrector(raw)
     assert corrector.abstains
@@ -80,10 +81,37 @@ def test_the_generic_denoiser_mends_stagers_it_never_met() -> None:
 @pytest.mark.slow
 def test_the_denoiser_can_be_fitted_to_the_stager(rng: np.random.Generator, tmp_path: Path) -> None:
     file = outputs(tmp_path / "scored.npz", rng)
-    corrector = Corrector("", decoder="denoiser", learn_from=file)
+    corrector = Corrector("", decoder="denoiser", learn_from=[file])
     assert corrector.committee.persons == {f"p{number}" for number in range(6)}
     raw, truth = one_night(rng)
     assert (corrector(raw).stages == truth).mean() > (raw.stages == truth).mean()
+
+
+def test_stagers_heard_together_are_fitted_together(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staging.denoiser.BATCHES_PER_PASS", 2)
+    state = rng.bit_generator.state
+    one = outputs(tmp_path / "one.npz", rng)
+    with np.load(one) as file:
+        content = dict(file)
+    truths = content["labels"].reshape(6, 300)
+    again = np.concatenate([np.exp(stager().stage(stages, rng)) for stages in truths])
+    np.savez(tmp_path / "two.npz", **content | {"proba": again})
+    rng.bit_generator.state = state
+    corrector = Corrector("", decoder="denoiser", learn_from=[one, tmp_path / "two.npz"])
+    assert corrector.provenance["learned_from"] == "one.npz, two.npz"
+    assert not corrector.abstains
+    truth = draw_stages(rng, 300, age=40)
+    voices = np.stack([np.exp(stager().stage(truth, rng)) for _ in range(2)], axis=1)
+    heard = Hypnogram.from_proba(np.exp(as_one(np.log(voices))))
+    voices[7, 1] = np.nan  # one of them says nothing of an epoch: it stays as it was
+    found = corrector(heard, voices)
+    assert (found.stages == truth).mean() > (heard.stages == truth).mean()
+    if corrector.committee.n_stagers == 2:
+        assert found.stages[7] == heard.stages[7]
+        with pytest.raises(ValueError, match="fitted to 2 stagers"):
+            corrector(heard)
 
 
 def test_a_denoiser_is_no_language_model() -> None:
