@@ -211,8 +211,8 @@ def network_proba(records: Sequence[Record], out: Path) -> dict[str, np.ndarray]
     begun = (out / "run" / "config.json").exists()
     train_stager(Training(nights=(store,), split=str(out / "persons.json"), out=out / "run",
                           resume=begun, **NETWORK))  # fmt: skip
-    tested = read_outputs(out / "run" / "test.npz")
-    return {o.night.split("/")[1]: o.proba for o in tested if o.proba is not None}
+    outputs = read_outputs(out / "run" / "test.npz")
+    return {o.night.split("/")[1]: o.proba for o in outputs if o.proba is not None}
 
 
 def _store(record: Record, store: Path) -> None:
