@@ -33,7 +33,7 @@ from evaluation.heart import HF_HZ, LF_HZ
 from evaluation.metrics import Comparison, compare
 from nights.atomic import write_text
 from nights.hypnogram import Hypnogram
-from nights.stages import EPOCH_S, UNSCORED, R, W
+from nights.stages import EPOCH_S, UNSCORED, R, W, to_four_classes
 from nights.store import write_night
 from recordings.beat_reader import HEART_HZ, BeatRecording
 from recordings.beats import normal_intervals
@@ -235,12 +235,20 @@ def _store(record: Record, store: Path) -> None:
 def judge_network(
     records: Sequence[Record], task: str, proba: Mapping[str, np.ndarray]
 ) -> Comparison:
-    """Judge the network's W L D R, classes of one task merged; one confusion for each record."""
+    """Judge the network's W L D R, classes of one task merged; one confusion for each record.
+
+    Its classes weigh the same, as those of the other models do. For the merged ones to weigh the
+    same, each has the share in its group that it has in the nights of other persons.
+    """
     classes, codes = TASKS[task]
     of_four = codes[[0, 1, 3, 4]]  # W, N1 as light, N3, R
-    merged = np.stack([of_four == code for code in range(len(classes))], axis=1)  # (4, K)
+    groups = np.stack([of_four == code for code in range(len(classes))], axis=1)  # (4, K)
     predicted = []
     for record in records:
+        others = np.concatenate([r.stages for r in records if r.person != record.person])
+        scored = to_four_classes(others)
+        counts = np.bincount(scored[scored >= 0], minlength=4)[:, None] * groups
+        merged = counts / counts.sum(axis=0)
         told = proba[record.name]
         known = np.isfinite(told).all(axis=1)
         predicted.append(np.where(known, (np.nan_to_num(told) @ merged).argmax(axis=1), UNSCORED))
