@@ -11,6 +11,7 @@ from command_line import dump, run
 
 if TYPE_CHECKING:
     from staging.corrector import Corrector
+    from staging.stage import Stager
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Config:
     correction: bool = True  # correct the stager's result with the language model
     # greedy is the published rule; denoiser needs no language model
     decoder: Literal["greedy", "beam", "viterbi", "posterior", "denoiser"] = "greedy"
-    language_model: str = "sleepgpt-open"  # weights of a stage language model, by name or file
+    # weights of a stage language model, by name or file; of NAME, NAME-4 for a stager of W L D R
+    language_model: str = "sleepgpt-open"
     weight: float = 0.1  # share of the language model in the sum of log-probabilities, 0 to 1
     context: int = 30  # epochs the language model looks back
     denoiser: str = "denoiser-open"  # weights of the generic denoiser, by name or file
@@ -87,7 +89,7 @@ def main(cfg: Config) -> int:
         stager, overrides, cfg.vote, cfg.scoring, n_epochs, drop_bad=cfg.drop_bad_signals
     )
     settings = {key: value for key, value in asdict(cfg).items() if key in SETTINGS}
-    staging = StagingRun(cfg.out, stager, load_corrector(cfg), settings, strict=cfg.strict)
+    staging = StagingRun(cfg.out, stager, load_corrector(cfg, stager), settings, strict=cfg.strict)
     dump(cfg, cfg.out / "config.json")
     outcome = Outcome(cfg.out / "failed.jsonl")
     todo = staging.unfinished(sources, outcome, force=cfg.force)
@@ -99,14 +101,15 @@ def main(cfg: Config) -> int:
     return outcome.close(skip_errors=cfg.skip_errors)
 
 
-def load_corrector(cfg: Config) -> Corrector | None:
-    """Return the correction that was asked for."""
+def load_corrector(cfg: Config, stager: Stager) -> Corrector | None:
+    """Return the correction that was asked for, in the classes of the stager."""
+    from engine.weights import for_classes
     from staging.corrector import Corrector
 
     if not cfg.correction:
         return None
     return Corrector(
-        cfg.language_model,
+        for_classes(cfg.language_model, len(stager.classes)),
         decoder=cfg.decoder,
         weight=cfg.weight,
         context=cfg.context,

@@ -7,14 +7,14 @@ open, the published code's stands here; where we depart from both, `note` says s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
 import models
 from engine.optim import Plan
 
-ChannelDraw = Literal["none", "crop", "drop"]
+ChannelDraw = Literal["none", "crop", "drop", "wav2sleep"]
 
 # Hard-coded in LPSGM's train.py: normalised inverse frequencies of W N1 N2 N3 R in its sources.
 LPSGM_WEIGHTS = (0.07903392, 0.47365554, 0.06655968, 0.19538417, 0.18536669)
@@ -35,13 +35,14 @@ class Recipe:
     config : mapping
         Fields of the model's configuration that differ from its first preset.
     window, stride : int
-        Epochs of a training window, for models that take any number; epochs from one window to the
-        next, 0 = its length.
+        Epochs of a training window, for models that take any number, 0 = whole nights; epochs from
+        one window to the next, 0 = its length.
     channel_draw : str
-        `crop` keeps k of C channels of a window, k uniform; `drop` drops each with probability 0.5.
+        `crop` keeps k of C channels of a window, k uniform; `drop` drops each with probability 0.5;
+        `wav2sleep` each with a probability of its own (`nights.signal_masking`).
     class_weights : tuple of float or str
         In the loss; `balanced` = inverse frequencies of the training nights, `none` = all alike.
-    shift_s, gain, swap : float
+    shift_s, gain, swap, flip : float
         See `nights.augment.Augment`.
     val_share : float
         Share of the persons that validate.
@@ -63,6 +64,7 @@ class Recipe:
     shift_s: float = 0.0
     gain: float = 0.0
     swap: float = 0.0
+    flip: float = 0.0
     val_share: float = 0.1
     headline: Literal["kappa", "accuracy", "macro_f1", "nll"] = "kappa"
     validate: Literal["windows", "nights"] = "windows"
@@ -95,6 +97,40 @@ _TINY = Plan(
     schedule="constant",
     optimizer="adam",
     patience=50,
+)
+# wav2sleep, second release; the first, its article's, differs in three numbers.
+_WAV2SLEEP = Plan(
+    50,
+    lr=1e-3,
+    min_lr=0.0,
+    warmup=0.0,
+    warmup_steps=2000,
+    schedule="exponential",
+    decay_steps=10_000,
+    weight_decay=1e-4,
+    betas=ADAM,
+    clip=1.0,
+    decay="all",
+    patience=5,
+    ema_start=2000,
+)
+_WAV2SLEEP_NIGHTS = Recipe(
+    _WAV2SLEEP,
+    batch_size=16,
+    window=0,
+    channel_draw="wav2sleep",
+    flip=0.5,
+    headline="nll",
+    validate="nights",
+    note=(
+        "nights as long as they were recorded, scaled by what was recorded (published: all of "
+        "10 h, the rest zeros)"
+    ),
+)
+_WAV2SLEEP_PAPER = replace(
+    _WAV2SLEEP_NIGHTS,
+    plan=replace(_WAV2SLEEP, weight_decay=1e-2, clip=0.0, decay_steps=6000, accumulate=4),
+    batch_size=4,
 )
 _TRIAL = Plan(8, lr=1e-3, min_lr=1e-5, warmup=0.1, weight_decay=1e-2, betas=ADAM, clip=1.0)
 
@@ -149,6 +185,27 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         ),
     },
 }
+RECIPES["wav2sleep"] = {
+    **{preset: _WAV2SLEEP_NIGHTS for preset in models.presets("wav2sleep")},
+    **{preset: _WAV2SLEEP_PAPER for preset in ("paper", "paper-small")},
+    # a processor, simulated nights, minutes
+    "trial": replace(
+        _WAV2SLEEP_NIGHTS,
+        plan=Plan(10, lr=3e-3, min_lr=1e-5, warmup=0.1, weight_decay=1e-2, betas=ADAM, clip=1.0),
+        batch_size=2,
+        config={
+            **{"initial_channels": 8, "max_channels": 32, "width": 32, "feedforward": 64},
+            **{"n_heads": 4, "n_sequence_blocks": 1, "n_dilations": 5},
+        },
+        note="",
+    ),
+}
+# SleepPPG-Net as the baseline of wav2sleep was trained: one signal, never left out
+RECIPES["ppgnet"] = {
+    preset: replace(recipe, channel_draw="none", config={})
+    for preset, recipe in RECIPES["wav2sleep"].items()
+    if preset in ("paper", "current", "trial")
+}
 # how SleepGPT's stagers were trained is not published: the settings of TinySleepNet
 RECIPES |= dict.fromkeys(
     ("tinysleepnet-seq", "deepsleepnet-cnn", "mscsleepnet"), RECIPES["tinysleepnet-cnn"]
@@ -191,7 +248,18 @@ FINETUNE: dict[str, Recipe] = {
         headline="accuracy",
         note=_LPSGM_NOTE,
     ),
+    # as people with a few nights of their own do it, with --mode sequence
+    "wav2sleep": replace(
+        _WAV2SLEEP_NIGHTS,
+        plan=replace(
+            _WAV2SLEEP, lr=1e-4, min_lr=1e-4, schedule="constant", warmup_steps=0, ema_start=0
+        ),
+        batch_size=4,
+        val_share=0.2,
+        note="",
+    ),
 }
+FINETUNE["ppgnet"] = replace(FINETUNE["wav2sleep"], channel_draw="none")
 PLAIN_FINETUNE = Recipe(
     Plan(20, lr=1e-4, min_lr=1e-6, warmup=0.1, weight_decay=1e-2, betas=ADAM, patience=8),
     batch_size=16,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast
 
@@ -23,10 +23,14 @@ from engine.train import train
 from engine.window_source import WindowSource
 from evaluation.outputs import NightOutput
 from nights.augment import Augment
+from nights.signal_masking import wav2sleep_draw
 from nights.splits import Split, write_split
 from nights.windows import NightWindows, Windows, crop_channels, drop_channels
 
-DRAWS = {"none": None, "crop": crop_channels, "drop": drop_channels}
+DRAWS = {
+    **{"none": None, "crop": crop_channels, "drop": drop_channels},
+    "wav2sleep": wav2sleep_draw,
+}
 DRY_NIGHTS = {"train": 2, "val": 1, "test": 1}  # of a dry run, the shortest of each part
 logger = logging.getLogger("nightstack")
 
@@ -65,7 +69,9 @@ def build(cfg: Training, recipe: Recipe) -> Any:
         raise ValueError(f"no stager {name!r}; there are {', '.join(models.stagers())}")
     presets = models.presets(name)
     config = asdict(presets.get(cfg.preset, next(iter(presets.values()))))
-    config |= {**recipe.config, **dict(map(_field, cfg.field)), "n_classes": cfg.classes}
+    config |= {**recipe.config, **dict(map(_field, cfg.field))}
+    if cfg.classes is not None:
+        config["n_classes"] = cfg.classes
     if channels and "channels" in config:
         config["channels"] = tuple(channels)
     elif channels:
@@ -109,7 +115,7 @@ def fit(
     if distributed.is_first():
         write_split(folder.path, split)
     train_nights, channels = parts["train"], reads(model, cfg)
-    length = model.window or recipe.window
+    length = model.window or recipe.window or None
     task = StagingTask(
         class_weights=loss_weights(recipe, train_nights, model.config.n_classes),
         frozen=frozen,
@@ -117,9 +123,10 @@ def fit(
         headline=recipe.headline,
     )
     if cfg.find_batch:
-        full = sorted(train_nights, key=lambda night: -len(channels.keys() & night.samples))
-        recipe = fitting(recipe, model, task, open_windows(channels, full, length), cfg.memory_mb)
-    windows = _training_windows(recipe, cfg, channels, train_nights, length)
+        full = sorted(train_nights, key=lambda n: (len(channels.keys() & n.samples), n.n_epochs))
+        largest = open_windows(model, cfg, full[::-1], length)
+        recipe = fitting(recipe, model, task, largest, cfg.memory_mb)
+    windows = _training_windows(model, recipe, cfg, train_nights, length)
     source = WindowSource(
         windows,
         recipe.batch_size,
@@ -129,38 +136,38 @@ def fit(
         workers=cfg.workers,
     )
     if not folder.last.exists():  # a resumed run has them among its weights
-        fit_statistics(model, _every_epoch(cfg, channels, train_nights))
+        fit_statistics(model, _every_epoch(model, cfg, train_nights))
     held_out = _held_out(model, recipe, cfg, parts["val"])
-    card = {**card_of(parts, split, split.folds[fold], windows.channels), **about}
+    told = card_of(parts, split, split.folds[fold], windows.channels, windows.normalise)
+    card = {**told, **about}
     train(model, task, source, held_out, recipe.plan, folder, seed=cfg.seed, card=card)
 
 
 def _training_windows(
+    model: Any,
     recipe: Recipe,
     cfg: Settings,
-    channels: Iterable[str],
     nights: Sequence[StoredNight],
-    length: int,
+    length: int | None,
 ) -> NightWindows:
     """Return windows that are cut, cropped and changed anew in every pass."""
     return open_windows(
-        channels,
+        model,
+        cfg,
         nights,
         length,
         stride=recipe.stride or length,
         seed=cfg.seed,
         trim_epochs=cfg.trim_epochs,
         channel_draw=DRAWS[recipe.channel_draw],
-        augment=Augment(recipe.shift_s, recipe.gain, recipe.swap),
+        augment=Augment(recipe.shift_s, recipe.gain, recipe.swap, recipe.flip),
     )
 
 
-def _every_epoch(
-    cfg: Settings, channels: Iterable[str], nights: Sequence[StoredNight]
-) -> NightWindows:
+def _every_epoch(model: Any, cfg: Settings, nights: Sequence[StoredNight]) -> NightWindows:
     """Return windows in which every epoch of the training nights stands once."""
     options = {"keep_tail": True, "keep_unscored": True, "trim_epochs": cfg.trim_epochs}
-    return open_windows(channels, nights, 20, **options)
+    return open_windows(model, cfg, nights, model.window and 20, **options)
 
 
 def _held_out(
@@ -168,9 +175,9 @@ def _held_out(
 ) -> NightWindows:
     """Return the validation nights as windows side by side, or whole."""
     if recipe.validate == "nights" or model.window is None:
-        return open_windows(reads(model, cfg), nights, None)
+        return open_windows(model, cfg, nights, None)
     options = {"keep_tail": True, "trim_epochs": cfg.trim_epochs}
-    return open_windows(reads(model, cfg), nights, model.window, **options)
+    return open_windows(model, cfg, nights, model.window, **options)
 
 
 def fitting(
@@ -193,12 +200,18 @@ def fitting(
 
 
 def open_windows(
-    channels: Iterable[str], nights: Sequence[StoredNight], n_epochs: int | None, **options: Any
+    model: Any,
+    cfg: Settings,
+    nights: Sequence[StoredNight],
+    n_epochs: int | None,
+    **options: Any,
 ) -> NightWindows:
-    """Return windows of nights with those of `channels` that any of them has."""
-    channels = [name for name in channels if any(name in night.samples for night in nights)]
+    """Return windows of nights with the channels the model reads and any of them has."""
+    there = {name for night in nights for name in night.samples}
+    channels = [name for name in reads(model, cfg) if name in there]
+    rule = nights[0].normalise(model)
     paths = [night.path for night in nights]
-    return NightWindows(paths, channels, n_epochs, normalise=nights[0].normalise, **options)
+    return NightWindows(paths, channels, n_epochs, normalise=rule, **options)
 
 
 def loss_weights(recipe: Recipe, nights: Sequence[StoredNight], n_classes: int) -> Sequence[float]:
@@ -214,7 +227,7 @@ def stage_nights(model: Any, nights: Sequence[StoredNight], cfg: Settings) -> li
     """Stage nights as in use, every stride-1 window of them."""
     if cfg.dry_run:
         nights = shortest({"test": list(nights)})["test"]
-    windows = open_windows(reads(model, cfg), nights, None)
+    windows = open_windows(model, cfg, nights, None)
     return list(predict(model, windows, trim_epochs=cfg.trim_epochs))
 
 

@@ -74,12 +74,24 @@ class StoredNight:
             labels=dict(known.get("labels", {})),
         )
 
-    @property
-    def normalise(self) -> Normalise:
-        """How the view declares that signals are normalised when they are loaded."""
+    def normalise(self, model: Any) -> Normalise:
+        """How a model wants the signals of this night; see `normalisation`."""
         name = self.view["name"]
-        rule = VIEWS[name].normalise if name in VIEWS else self.view.get("normalise", "none")
-        return cast(Normalise, rule)
+        declared = VIEWS[name].normalise if name in VIEWS else self.view.get("normalise", "none")
+        return cast(Normalise, normalisation(model, declared))
+
+
+def normalisation(model: Any, declared: str) -> str:
+    """Return how signals are normalised for a model, in training as in staging.
+
+    As their view declares, with two exceptions, both of wav2sleep. A night is scaled by what was
+    recorded, not by zeros behind it; and what a causal model sees must not depend on what is yet to
+    come.
+    """
+    if declared != "z_padded":
+        return declared
+    causal = getattr(model.config, "causal", "no") != "no"
+    return "z_running" if causal else "z_recorded"
 
 
 def gather(paths: Iterable[Path]) -> list[StoredNight]:
@@ -273,7 +285,11 @@ def stage_counts(nights: Iterable[StoredNight], n_classes: int = 5) -> list[int]
 
 
 def card_of(
-    parts: dict[str, list[StoredNight]], split: Split, fold: Fold, channels: Sequence[str]
+    parts: dict[str, list[StoredNight]],
+    split: Split,
+    fold: Fold,
+    channels: Sequence[str],
+    normalise: str,
 ) -> dict[str, Any]:
     """Return what weights say of the nights they were trained on, and what a stager needs.
 
@@ -285,7 +301,7 @@ def card_of(
     return {
         "view": view["name"],
         "view_hash": view["hash"],
-        "normalisation": used[0].normalise,
+        "normalisation": normalise,
         "channels": list(channels),
         "datasets": dict(sorted(Counter(night.dataset for night in parts["train"]).items())),
         "n_nights": {part: len(nights) for part, nights in parts.items()},

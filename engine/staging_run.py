@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from engine import distributed, weights
 from engine.checkpoint import load_weights
 from engine.log import RunFolder
 from engine.recipes import recipe_for
-from engine.staging_fit import begin, build, changed, chosen, fit, logger, stage_nights
+from engine.staging_fit import begin, build, changed, chosen, fit, logger, shortest, stage_nights
 from engine.staging_nights import StoredNight, drawn, parts_of, stored_split
 from engine.staging_results import judged
 from engine.staging_settings import Training
+from engine.subsets import subset_outputs
 from evaluation.outputs import read_outputs, write_outputs
 from nights.atomic import write_text
 from nights.splits import Split
@@ -57,6 +58,7 @@ def train_stager(cfg: Training) -> dict[str, Any]:
         outputs = [night for path in tested for night in read_outputs(path)]
         if len(tested) > 1:
             write_outputs(cfg.out / "test.npz", outputs)
+            _pool_subsets(folders.values(), cfg.out)
         told = {"model": cfg.model, "preset": cfg.preset, "n_folds": len(tested)}
         results = {**told, **judged(outputs, seed=cfg.seed)}
         write_text(cfg.out / "results.json", json.dumps(results, indent=2) + "\n")
@@ -86,7 +88,19 @@ def _train_fold(
     fit(model, recipe, cfg, parts, folder, split=split, fold=number, about=about)
     if distributed.is_first() and parts["test"]:
         best, _ = load_weights(folder.best)
-        write_outputs(out / "test.npz", stage_nights(best.to(device), parts["test"], cfg))
+        best = best.to(device)
+        write_outputs(out / "test.npz", stage_nights(best, parts["test"], cfg))
+        if cfg.subsets:
+            tested = shortest(parts)["test"] if cfg.dry_run else parts["test"]
+            found = subset_outputs(best, tested, channels=cfg.channels, trim_epochs=cfg.trim_epochs)
+            write_outputs(out / "subsets.npz", list(found))
+
+
+def _pool_subsets(folders: Iterable[Path], out: Path) -> None:
+    """Put what was said of the subsets of signals in every fold into one file."""
+    found = [path for folder in folders if (path := folder / "subsets.npz").exists()]
+    if found:
+        write_outputs(out / "subsets.npz", [o for path in found for o in read_outputs(path)])
 
 
 def _built(cfg: Training) -> Any:

@@ -31,7 +31,10 @@ class Settings:
     lr: float | None = None  # highest learning rate
     min_lr: float | None = None  # learning rate at the end
     warmup: float | None = None  # share of the steps in which the rate rises
-    schedule: Literal["smooth", "constant", "lpsgm"] | None = None  # of the rate; lpsgm: published
+    warmup_steps: int | None = None  # the same as a number of steps
+    # of the rate; exponential: wav2sleep, lpsgm: as published
+    schedule: Literal["smooth", "constant", "exponential", "lpsgm"] | None = None
+    decay_steps: float | None = None  # exponential: steps in which the rate falls by a factor e
     weight_decay: float | None = None  # decay of the weights
     clip: float | None = None  # largest norm of the gradient; 0 = as it comes
     ema: float | None = None  # decay of the running average of the weights; 0 = none
@@ -39,12 +42,15 @@ class Settings:
     headline: Literal["kappa", "accuracy", "macro_f1", "nll"] | None = None  # chooses the weights
     validate: Literal["windows", "nights"] | None = None  # windows side by side, or nights as used
     # --- windows
-    window: int | None = None  # epochs of a training window, for models that take any number
+    # epochs of a training window, for models that take any number; 0 = whole nights
+    window: int | None = None
     balance: float = 0.0  # 0: every window counts alike, 1: every data set does
-    channel_draw: Literal["none", "crop", "drop"] | None = None  # train on changing channels
+    # train on changing channels; wav2sleep: its probability for each signal
+    channel_draw: Literal["none", "crop", "drop", "wav2sleep"] | None = None
     shift_s: float | None = None  # shift windows in time, standard deviation in seconds
     gain: float | None = None  # scale channels, standard deviation of the log of the factor
     swap: float | None = None  # probability to exchange left and right leads
+    flip: float | None = None  # probability to turn a channel over
     # --- machine
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of matrix products
     compile: bool = False  # compile the forward pass
@@ -67,6 +73,7 @@ class Settings:
         names = (
             *("n_passes", "max_steps", "evaluate_every", "patience", "accumulate", "lr"),
             *("min_lr", "warmup", "schedule", "weight_decay", "clip", "ema", "save_every"),
+            *("warmup_steps", "decay_steps"),
         )
         given = {name: getattr(self, name) for name in names}
         changes = {name: value for name, value in given.items() if value is not None}
@@ -77,7 +84,7 @@ class Settings:
         """Fields of the recipe that were given, the plan apart."""
         names = (
             *("batch_size", "class_weights", "headline", "validate", "window", "channel_draw"),
-            *("shift_s", "gain", "swap", "val_share"),
+            *("shift_s", "gain", "swap", "flip", "val_share"),
         )
         given = {name: getattr(self, name) for name in names}
         return {name: value for name, value in given.items() if value is not None}
@@ -97,7 +104,7 @@ class Training(Settings):
     # model, such as paper-10 of seqsleepnet
     preset: str = "paper"
     field: tuple[str, ...] = ()  # KEY=VALUE of the model's configuration: architecture=cat_avg
-    classes: Literal[5, 4] = 5  # 5: W N1 N2 N3 R; 4: W L D R
+    classes: Literal[5, 4] | None = None  # 5: W N1 N2 N3 R; 4: W L D R; default: as the preset
     init: str = ""  # weights of the first step, of a model that is trained in two (deepsleepnet)
     out: Path = Path("runs/train")  # run folder; one that holds a run is refused without --resume
     # --- who is trained and tested on
@@ -106,6 +113,9 @@ class Training(Settings):
     # data sets, or parts of one such as SHHS-2, that are tested and never trained on
     hold_out: tuple[str, ...] = ()
     test_share: float = 0.1  # share of the persons tested; with --hold-out nobody else is
+    # stage the test nights from every subset of their signals too: subsets.npz, for
+    # main_evaluate.py staging
+    subsets: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

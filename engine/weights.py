@@ -121,6 +121,12 @@ class Weights:
         return self.path if self.in_tree else cache() / f"{self.name}.safetensors"
 
 
+def for_classes(name: str, n_classes: int) -> str:
+    """Return the weights of the same model for so many classes: `NAME-4` for W L D R if known."""
+    other = f"{name}-{n_classes}"
+    return other if other in manifest() else name
+
+
 def cache() -> Path:
     """Return the folder of fetched weights: `weights/cache`, or NIGHTSTACK_WEIGHTS if it is set."""
     return Path(os.environ.get("NIGHTSTACK_WEIGHTS") or FOLDER / "cache")

@@ -68,7 +68,7 @@ def write_csv(hypnogram: Hypnogram, path: Path) -> None:
     W L D R is called `stage_wldr`.
     """
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(_rows(hypnogram))
+    csv.writer(buffer, lineterminator="\n").writerows(csv_rows(hypnogram))
     write_text(path, buffer.getvalue())
 
 
@@ -86,7 +86,7 @@ def write_xlsx(hypnogram: Hypnogram, path: Path) -> None:
         raise ImportError("writing a spreadsheet needs the package openpyxl") from error
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("hypnogram")
-    for row in _rows(hypnogram):
+    for row in csv_rows(hypnogram):
         sheet.append(row)
     with atomic_path(path) as temporary:
         book.save(temporary)
@@ -126,7 +126,7 @@ def write_bids(hypnogram: Hypnogram, path: Path, *, events: Sequence[Event] = ()
     hypnodensity and the clock are further columns, which BIDS allows once the sidecar names them.
     """
     classes = hypnogram.classes
-    header, *epochs = _rows(hypnogram)
+    header, *epochs = csv_rows(hypnogram)
     n_proba = 0 if hypnogram.proba is None else len(classes)
     rows = [
         (onset, duration, STAGE_TEXT + stage, clock or "n/a", *(_known(p) for p in proba))
@@ -201,8 +201,8 @@ def to_mne(hypnogram: Hypnogram, *, events: Sequence[Event] = ()) -> mne.Annotat
     return mne.Annotations(onsets, durations, texts)
 
 
-def _rows(hypnogram: Hypnogram) -> Iterator[list]:
-    """Yield the header and one row per epoch."""
+def csv_rows(hypnogram: Hypnogram, *, first: int = 0) -> Iterator[list]:
+    """Yield the header and one row per epoch of `write_csv`; epochs are counted from `first`."""
     classes, proba = hypnogram.classes, hypnogram.proba
     stage = STAGE_COLUMNS[classes]
     yield [
@@ -212,7 +212,13 @@ def _rows(hypnogram: Hypnogram) -> Iterator[list]:
     onsets = hypnogram.onsets_s.tolist()
     for epoch, (onset, name) in enumerate(zip(onsets, hypnogram.names, strict=True)):
         clock = hypnogram.clock(epoch)
-        row = [epoch, onset, float(hypnogram.epoch_s), clock.isoformat() if clock else "", name]
+        row = [
+            first + epoch,
+            onset,
+            float(hypnogram.epoch_s),
+            clock.isoformat() if clock else "",
+            name,
+        ]
         known = [] if proba is None else _rounded(proba[epoch]) or [""] * len(classes)
         yield row + known
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -316,6 +316,11 @@ class Wav2Sleep(nn.Module):
     """
 
     published = ADAPTER
+    # what is tuned to a few nights: everything behind the vectors of the epochs
+    finetune_parts: ClassVar = {
+        "head": ("classifier.",),
+        "sequence": ("sequence_mixer.", "classifier."),
+    }
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -27,7 +27,11 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "silu": F.silu,
     "linear": lambda x: x,
 }
-SAMPLES = {"ECG": 1024, "PPG": 1024, "ABD": 256, "THX": 256, "E1": 4096, "E2": 4096}  # per epoch
+# Samples per epoch. A heart rate alone is no signal of the published networks.
+SAMPLES = {
+    **{"ECG": 1024, "PPG": 1024, "ABD": 256, "THX": 256, "E1": 4096, "E2": 4096},
+    "HR": 128,
+}
 STEPS = 4  # that an encoder leaves of an epoch
 # Channels of the encoder's blocks in the paper release: its large and its small size.
 PAPER_WIDTHS = {

@@ -29,7 +29,7 @@ class Change:
     shift_s : float
         Seconds by which the signals are read later than their epochs, less than half an epoch.
     gains : dict
-        {channel: factor}; 1 where a channel is not named.
+        {channel: factor}, negative where a channel is turned over; 1 where it is not named.
     swapped : bool
         Whether left and right leads stand in each other's place.
     """
@@ -60,6 +60,8 @@ class Augment:
     swap : float
         Probability that left and right leads change places (`HOMOLOGUES`). A channel whose other
         side the batch does not have stays where it is.
+    flip : float
+        Probability that a channel is turned over, drawn for every channel (wav2sleep: 0.5).
 
     Notes
     -----
@@ -71,16 +73,19 @@ class Augment:
     shift_s: float = 0.0
     gain: float = 0.0
     swap: float = 0.0
+    flip: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.shift_s < 0 or self.gain < 0 or not 0 <= self.swap <= 1:
-            raise ValueError(f"shift_s and gain must be 0 or more, swap 0 to 1, found {self}")
+        if self.shift_s < 0 or self.gain < 0 or not (0 <= self.swap <= 1 and 0 <= self.flip <= 1):
+            raise ValueError(
+                f"shift_s and gain must be 0 or more, swap and flip 0 to 1, found {self}"
+            )
         if self.shift_s > EPOCH_S / 4:
             raise ValueError(f"shift_s = {self.shift_s}: at most {EPOCH_S / 4} s keep stages true")
 
     def __bool__(self) -> bool:
         """Tell whether anything is changed."""
-        return bool(self.shift_s or self.gain or self.swap)
+        return bool(self.shift_s or self.gain or self.swap or self.flip)
 
     def draw(self, rng: np.random.Generator, channels: Sequence[str]) -> Change:
         """Draw the change of one window that has these channels."""
@@ -89,4 +94,7 @@ class Augment:
             shift_s = rng.normal(0, self.shift_s)
         gains = np.exp(rng.normal(0, self.gain, len(channels))) if self.gain else ()
         swapped = bool(self.swap and rng.random() < self.swap)
+        if self.flip:
+            sides = np.where(rng.random(len(channels)) < self.flip, -1.0, 1.0)
+            gains = sides * gains if self.gain else sides
         return Change(shift_s, dict(zip(channels, map(float, gains), strict=False)), swapped)

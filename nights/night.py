@@ -22,7 +22,9 @@ from nights.hypnogram import Hypnogram
 from nights.samples import decode
 
 SCHEMA = 1
-Normalise = Literal["none", "z", "z_staged", "z_padded", "robust", "robust_staged"]
+Normalise = Literal[
+    "none", "z", "z_staged", "z_padded", "z_recorded", "z_running", "robust", "robust_staged"
+]
 _STATISTICS = {"z": ("mean", "std"), "robust": ("median", "iqr")}  # centre and scale of each rule
 
 
@@ -188,9 +190,10 @@ class Night:
     def scaling(self, channel: str, normalise: Normalise) -> tuple[float, float]:
         """Return (gain, shift): a normalised sample is stored * gain + shift.
 
-        `none` gives physical units, `z` (x - mean) / std over the recorded epochs, `robust`
-        (x - median) / IQR. `_staged` takes the statistics of the epochs that hold a stage,
-        `_padded` those of the night cut or filled up with zeros to ten hours (wav2sleep).
+        `none` gives physical units, `z` and `z_recorded` (x - mean) / std over the recorded
+        epochs, `robust` (x - median) / IQR. `_staged` takes the statistics of the epochs that hold
+        a stage, `_padded` those of the night cut or filled up with zeros to ten hours (wav2sleep).
+        `z_running` changes from epoch to epoch (`nights.running_scale`): here it is `none`.
 
         Raises
         ------
@@ -199,13 +202,13 @@ class Night:
         """
         group, row = self._place(channel)
         known = self.sidecar["groups"][group]["channels"][row]
-        if normalise == "none":
+        if normalise in ("none", "z_running"):
             return 1.0, known["offset"]
         if normalise not in get_args(Normalise):
             listed = ", ".join(get_args(Normalise))
             raise NightError(f"no normalisation {normalise!r} when nights are read; only {listed}")
         rule, _, part = normalise.partition("_")
-        figures = known[part] if part else known
+        figures = known[part] if part in ("staged", "padded") else known
         centre, scale = (figures[name] for name in _STATISTICS[rule])
         if not scale:
             raise NightError(

@@ -8,13 +8,10 @@ been heard grows until it spans its time constant: an epoch is scaled by itself 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
-import torch
 
 from nights.stages import EPOCH_S
-from nights.windows import Windows
 
 # Time constants and clipping of wav2sleep's published causal normaliser.
 MEAN_TAU_S, VARIANCE_TAU_S, CLIP_SIGMA = 120.0, 900.0, 4.0
@@ -59,12 +56,3 @@ def scale_night(x: np.ndarray, recorded: np.ndarray | None = None) -> np.ndarray
     for epoch in range(len(x)) if recorded is None else np.flatnonzero(recorded):
         out[epoch] = scale(x[epoch])
     return out
-
-
-def scale_windows(nights: Windows) -> Windows:
-    """Scale a batch of whole nights that were read with `normalise="none"`."""
-    signals = {}
-    for name, signal in nights.signals.items():
-        rows = zip(signal.numpy(), nights.present[name].numpy(), strict=True)
-        signals[name] = torch.from_numpy(np.stack([scale_night(x, there) for x, there in rows]))
-    return replace(nights, signals=signals)

@@ -26,6 +26,7 @@ from torch.utils.data import Dataset
 
 from nights.augment import Augment, Change
 from nights.night import Night, NightError, Normalise
+from nights.running_scale import scale_night
 from nights.stages import EPOCH_S, UNSCORED
 from nights.trimming import sleep_stretches
 
@@ -91,7 +92,8 @@ class NightWindows(Dataset[Windows]):
     keep_unscored : bool
         Keep windows without a single scored epoch.
     normalise : str, optional
-        See `Night.scaling`; default: what the view of the nights declares, else `none`.
+        See `Night.scaling`; default: what the view of the nights declares, else `none`. `z_running`
+        (`nights.running_scale`) is for whole nights: an epoch is scaled by all before it.
     channel_draw : callable, optional
         (generator, channels present) -> channels to keep, for training on changing sets of
         channels; see `crop_channels`, `drop_channels`. Needs a seed.
@@ -121,6 +123,8 @@ class NightWindows(Dataset[Windows]):
     ) -> None:
         if (channel_draw is not None or augment) and seed is None:
             raise ValueError("channel_draw and augment need a seed")
+        if normalise == "z_running" and n_epochs is not None:
+            raise ValueError("z_running scales whole nights: n_epochs must be None")
         self.paths = tuple(Path(path) for path in nights)
         self.channels = tuple(channels)
         self.n_epochs, self.stride, self.seed = n_epochs, stride or n_epochs, seed
@@ -207,6 +211,9 @@ class NightWindows(Dataset[Windows]):
             present[row, :length] = True
         if night.sidecar["gaps"]:
             self._mask_gaps(blocks, present[:, :length], night.recorded[epochs])
+        if self.normalise == "z_running":
+            for block, there in zip(blocks, present, strict=True):
+                block.copy_(torch.from_numpy(scale_night(block.numpy(), there)))
 
     def _mask_gaps(
         self, blocks: list[torch.Tensor], present: np.ndarray, recorded: np.ndarray

@@ -260,7 +260,7 @@ class _Leads:
             raise RecordingError(f"{where} is flat: every sample is {low:g} {channel.unit}".strip())
         flat = _flat_share(samples, channel.rate_hz)
         clipped = _clipped_share(samples, channel.limits, low, high)
-        return _Lead(_in_unit(samples, channel, target), channel.rate_hz, flat, clipped)
+        return _Lead(in_unit(samples, channel, target), channel.rate_hz, flat, clipped)
 
 
 def _read_channel(
@@ -353,8 +353,14 @@ def _cut(
     return whole[:wanted].reshape(n_epochs, view.samples_of(target))
 
 
-def _in_unit(samples: np.ndarray, channel: Channel, target: Target) -> np.ndarray:
-    """Bring samples to the unit of the target, in place; or say why that cannot be done."""
+def in_unit(samples: np.ndarray, channel: Channel, target: Target) -> np.ndarray:
+    """Bring samples to the unit of the target, in place.
+
+    Raises
+    ------
+    RecordingError
+        If the unit is another one, or blank and the samples are of an unlikely size.
+    """
     where = f"{channel.label!r} #{channel.position}"
     if target.unit == "header_range":
         return _in_header_range(samples, channel)

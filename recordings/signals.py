@@ -224,17 +224,33 @@ def interpolate_time(
     float32 array (n_out,)
     """
     out = np.zeros(n_out, dtype=np.float32)
-    step, rate = rate_hz / target_hz, float(rate_hz)
-    inside = min(n_out, math.floor((len(x) - 1) / step))  # the last k within the samples
+    inside = min(n_out, last_within(len(x), rate_hz, target_hz))
     for first in range(1, inside + 1, _CHUNK):
         k = np.arange(first, min(first + _CHUNK, inside + 1))
-        before = np.minimum(k * step.numerator // step.denominator, len(x) - 2)
-        at_s = k * target_hz.denominator / target_hz.numerator
-        left_s, right_s = before / rate, (before + 1) / rate
-        left = x[before].astype(np.float64)
-        slope = (x[before + 1] - left) / (right_s - left_s)
-        out[first - 1 : first - 1 + len(k)] = slope * (at_s - left_s) + left
+        out[first - 1 : first - 1 + len(k)] = interpolate_at(x, k, rate_hz, target_hz)
     return out
+
+
+def last_within(n: int, rate_hz: Fraction, target_hz: Fraction) -> int:
+    """Return the last k of which the second k / target_hz lies within n samples at `rate_hz`."""
+    return math.floor((n - 1) * target_hz / rate_hz)
+
+
+def interpolate_at(
+    x: np.ndarray, k: np.ndarray, rate_hz: Fraction, target_hz: Fraction, *, begin: int = 0
+) -> np.ndarray:
+    """Return the samples k (m,) of `interpolate_time`, float64.
+
+    `x` holds the samples at `rate_hz` from the sample `begin` of the recording on, as far as they
+    are needed.
+    """
+    step, rate = rate_hz / target_hz, float(rate_hz)
+    before = np.minimum(k * step.numerator // step.denominator, begin + len(x) - 2)
+    at_s = k * target_hz.denominator / target_hz.numerator
+    left_s, right_s = before / rate, (before + 1) / rate
+    left = x[before - begin].astype(np.float64)
+    slope = (x[before + 1 - begin] - left) / (right_s - left_s)
+    return slope * (at_s - left_s) + left
 
 
 def z_score(x: np.ndarray) -> np.ndarray:

@@ -141,8 +141,9 @@ _ALL = (
         right_closed=True,
         as_recorded=True,
     ),
-    # A heart rate alone: beats of a watch, a pulse belt, or a table of intervals.
-    View("hr", {"HR": 120}, normalise="z"),
+    # A heart rate alone: beats of a watch, a pulse belt, or a table of intervals. A power of two,
+    # as the encoders of wav2sleep want it.
+    View("hr", {"HR": 128}, normalise="z"),
 )
 
 VIEWS: dict[str, View] = {view.name: view for view in _ALL}

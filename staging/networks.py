@@ -9,6 +9,7 @@ from typing import Any, cast, get_args
 import numpy as np
 import torch
 
+from engine.staging_nights import normalisation
 from engine.weights import load
 from models.whole_night import night_proba
 from nights.stages import FOUR_CLASSES, STAGES
@@ -180,14 +181,7 @@ def _chosen(name: str, known: tuple[str, ...], signals: Sequence[str]) -> tuple[
 
 
 def _rule(model: Any, view: View, told: str | None) -> Normalise:
-    """Return how signals are normalised: as the weights tell, else as the view declares.
-
-    Two exceptions, both of wav2sleep. A night is scaled by what was recorded, not by zeros behind
-    it; and what a causal model sees must not depend on what is yet to come.
-    """
+    """Return how signals are normalised: as the weights tell, else as their training would."""
     if told in get_args(Normalise):
         return cast("Normalise", told)
-    if view.normalise != "z_padded":
-        return view.normalise
-    causal = getattr(model.config, "causal", "no") != "no"
-    return "z_running" if causal else "z_recorded"
+    return cast("Normalise", normalisation(model, view.normalise))

@@ -108,7 +108,11 @@ class EdfRecording(Recording):
 
     def _stored(self, position: int, first: int, n_records: int) -> np.ndarray:
         """Return the integers (n_records, samples) of one channel from data record `first` on."""
-        view = self._rows[first : first + n_records, self._slices[self._places[position]]]
+        return self._integers(self._rows[first : first + n_records], position)
+
+    def _integers(self, records: np.ndarray, position: int) -> np.ndarray:
+        """Return the integers (n_records, samples) of one channel of data records."""
+        view = records[:, self._slices[self._places[position]]]
         rows = np.ascontiguousarray(view)  # casting strided rows costs three times as much
         if self._header.sample_bytes == 2:
             return rows

@@ -37,3 +37,13 @@ def test_an_unknown_step_is_refused_with_those_there_are() -> None:
     done = run("everything")
     assert done.returncode == 2
     assert "there are language whole-night four scratch lag2" in done.stderr
+
+
+@pytest.mark.slow
+def test_wav2sleep_is_tried_on_simulated_nights_from_the_recordings_on(tmp_path: Path) -> None:
+    folders = {"RAW": str(tmp_path / "raw"), "STORE": str(tmp_path / "data")}
+    made = run("simulated-heart", NIGHTS="3", HOURS="0.2", **folders)
+    assert made.returncode == 0, made.stderr
+    done = run("trial-wav2sleep", "--dry-run", OUT=str(tmp_path), **folders)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "trial-wav2sleep" / "subsets.npz").exists()

@@ -53,7 +53,7 @@ def test_stores_data_sets_and_nights_can_be_named(store: Path) -> None:
     assert len(gather([store, store / "A"])) == 16  # each night once
     night = gather([store / "A" / "p0v1.json"])[0]
     assert (night.name, night.person, night.counts) == ("A/p0v1", "a-p0", (1, 1, 1, 1, 1))
-    assert (night.normalise, night.samples) == ("z", {"C4": 3000})
+    assert (night.normalise(None), night.samples) == ("z", {"C4": 3000})
 
 
 def test_a_folder_without_nights_and_two_views_are_refused(store: Path, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_the_card_says_what_a_stager_needs_and_who_was_in_it(store: Path) -> Non
     nights = gather([store])
     split = drawn(nights, seed=0, val_share=0.2, test_share=0.1, hold_out=["B"])
     fold = split.folds[0]
-    card = card_of(parts_of(nights, fold), split, fold, ["C4"])
+    card = card_of(parts_of(nights, fold), split, fold, ["C4"], "z")
     assert (card["view"], card["normalisation"], card["channels"]) == ("psg9", "z", ["C4"])
     assert card["simulated"]
     assert card["n_persons"]["test"] == 4

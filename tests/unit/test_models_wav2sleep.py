@@ -171,10 +171,10 @@ def test_channels_of_unequal_rates_cannot_share_an_encoder() -> None:
 
 
 def test_a_signal_of_ones_own_needs_its_rate() -> None:
-    with pytest.raises(ValueError, match="no published rate of HR"):
-        Config(channels=("HR",))
-    model = build(channels=("HR",), samples=(128,))
-    assert model.night_proba({"HR": torch.randn(4, 128)}).shape == (4, 4)
+    with pytest.raises(ValueError, match="no published rate of SpO2"):
+        Config(channels=("SpO2",))
+    model = build(channels=("SpO2",), samples=(128,))
+    assert model.night_proba({"SpO2": torch.randn(4, 128)}).shape == (4, 4)
 
 
 def test_encoders_without_a_signal_get_a_gradient_of_zero() -> None:

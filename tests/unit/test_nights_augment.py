@@ -156,7 +156,27 @@ def test_augmentation_needs_a_seed_and_sound_figures(tmp_path: Path) -> None:
     path = make_night(tmp_path)
     with pytest.raises(ValueError, match="augment need a seed"):
         NightWindows([path], ["C4"], 4, augment=Augment(gain=0.1))
-    with pytest.raises(ValueError, match="swap 0 to 1"):
+    with pytest.raises(ValueError, match="swap and flip 0 to 1"):
         Augment(swap=1.5)
     with pytest.raises(ValueError, match="keep stages true"):
         Augment(shift_s=20)
+
+
+def test_channels_are_turned_over_each_by_itself_and_half_of_the_time(tmp_path: Path) -> None:
+    path = make_night(tmp_path, channels=("C4", "E1"))
+    plain = NightWindows([path], ["C4", "E1"], 1, keep_unscored=True)
+    flipped = NightWindows([path], ["C4", "E1"], 1, seed=0, augment=Augment(flip=0.5))
+    sides = []
+    for number in range(20):
+        windows = flipped.for_pass(number)
+        for i in range(len(windows)):
+            batch, same = windows[i], plain[int(windows[i].first[0])]
+            signs = []
+            for name, x in batch.signals.items():
+                sign = float(torch.sign((x * same.signals[name]).sum()))
+                torch.testing.assert_close(x, sign * same.signals[name])
+                signs.append(sign)
+            sides.append(signs)
+    both = np.array(sides)
+    assert abs(both.mean()) < 0.2
+    assert abs((both[:, 0] * both[:, 1]).mean()) < 0.3

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
+from pathlib import Path
 
-from nights.running_scale import RunningScale, scale_night, scale_windows
-from nights.windows import Windows
+import numpy as np
+import pytest
+
+from nights.running_scale import RunningScale, scale_night
+from nights.windows import NightWindows
+from tests.makers.nights import make_night
 
 
 def test_a_steady_signal_comes_out_with_mean_zero_and_variance_one(
@@ -48,14 +51,19 @@ def test_a_flat_signal_is_zero_and_finite() -> None:
     assert not scale_night(np.full((3, 256), 2.5)).any()
 
 
-def test_each_night_of_a_batch_is_scaled_by_itself(rng: np.random.Generator) -> None:
-    x = rng.standard_normal((2, 5, 256)).astype(np.float32) * [[[1]], [[40]]]
-    there = torch.ones(2, 5, dtype=torch.bool)
-    there[1, 3:] = False
-    batch = Windows(
-        {"THX": torch.from_numpy(x)}, {"THX": there}, torch.zeros(2, 5), ("a", "b"), torch.zeros(2)
-    )
-    scaled = scale_windows(batch).signals["THX"].numpy()
-    assert np.array_equal(scaled[0], scale_night(x[0]))
-    assert np.array_equal(scaled[1, :3], scale_night(x[1, :3]))
-    assert not scaled[1, 3:].any()
+def test_each_night_of_a_batch_is_scaled_by_itself(tmp_path: Path) -> None:
+    lost = np.arange(8) == 2
+    paths = [make_night(tmp_path, "n1"), make_night(tmp_path, "n2", stages=[0] * 8, gaps=lost)]
+    raw = NightWindows(paths, ["C4"], None, normalise="none").__getitems__([0, 1])
+    windows = NightWindows(paths, ["C4"], None, normalise="z_running").__getitems__([0, 1])
+    for row, recorded in enumerate(raw.present["C4"].numpy()):
+        scaled = scale_night(raw.signals["C4"][row].numpy(), recorded)
+        assert np.array_equal(windows.signals["C4"][row], scaled)
+    assert not windows.signals["C4"][1, 2].any()
+
+
+def test_windows_that_begin_within_a_night_cannot_be_scaled_by_what_came_before(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ValueError, match="whole nights"):
+        NightWindows([make_night(tmp_path)], ["C4"], 4, normalise="z_running")

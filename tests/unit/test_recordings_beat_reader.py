@@ -36,7 +36,7 @@ def test_it_is_read_as_a_heart_rate_with_its_stages(tmp_path: Path, name: str) -
     recording = open_recording(path)
     assert (recording.labels, recording.duration_s) == (("HR",), 90.0)
     night = read_view(recording, VIEWS["hr"])
-    assert night.signals["HR"].shape == (3, 120)
+    assert night.signals["HR"].shape == (3, 128)
     np.testing.assert_allclose(night.signals["HR"], 80, atol=1.2)
     assert night.channels[0].unit == "bpm"
     assert find_reference(recording, "auto").stages.tolist() == [2, 2, 2]

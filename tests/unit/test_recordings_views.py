@@ -20,7 +20,7 @@ HASHES = {
     "shhs7": "3bf1085c59bb052c",
     "cr": "35ac7cf34a9fc7e1",
     "eog": "b129bf78179f02c5",
-    "hr": "ebce634a16bca6b6",
+    "hr": "63b71343b7c6b378",
 }
 
 
