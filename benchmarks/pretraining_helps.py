@@ -2,17 +2,17 @@
 
     python -m benchmarks.pretraining_helps --out runs/helps --figure figures/pretraining_helps.png
 
-Twenty-four simulated people, a night each told five times as fast (every fifth epoch of eight hours, so
-that short nights hold all stages). A small NeuroNet learns from C4 of twelve of them without any
-label; four others give labels, two choose the weights, six are tested, with three seeds for people,
-weights and labels. Compared at 1 to 100 % of the labels:
+Twenty-four simulated people, a night each told five times as fast (every fifth epoch of eight
+hours, so that short nights hold all stages). A small NeuroNet learns from C4 of twelve of them
+without any label; four others give labels, two choose the weights, six are tested, with three seeds
+for people, weights and labels. Compared at 1 to 100 % of the labels:
 
 probe    frozen pre-trained encoder, classifier on its embeddings
 tuned    pre-trained encoder, every weight learns on
 scratch  the same network and the same steps from drawn weights
 
 Nobody slept these nights: the figure tells that the code learns what it shall, not how well people
-would be staged. About 3 CPU minutes a seed; seeds can be run one by one, and finished ones are kept.
+would be staged. About 3 CPU minutes a seed; seeds can be run one by one, and finished ones stay.
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ def draw(found: dict[str, dict[float, list[float]]], path: Path) -> None:
         axes.plot(percent, means, color=COLOURS[way], label=way, marker="o", markersize=4)
         for fraction in fractions:
             kappas = by_fraction[fraction]
-            axes.scatter([100 * fraction] * len(kappas), kappas, s=10, color=COLOURS[way], alpha=0.4)
+            axes.scatter(
+                [100 * fraction] * len(kappas), kappas, s=10, color=COLOURS[way], alpha=0.4
+            )
     axes.set_xscale("log")
     axes.set_xticks([100 * f for f in FRACTIONS], [f"{100 * f:g}" for f in FRACTIONS])
     axes.minorticks_off()

@@ -21,7 +21,9 @@ class Pretraining(Learning):
     encoders: tuple[str, ...] = ()
     # batch statistics for each frame apart, decoders that read the tokens the public code reads
     as_published: bool = False
-    out: Path = Path("runs/pretrain")  # run folder; one that holds a run is refused without --resume
+    out: Path = Path(
+        "runs/pretrain"
+    )  # run folder; one that holds a run is refused without --resume
     # --- what is learnt
     mask_ratio: float | None = None  # share of the frames that are hidden
     temperature: float | None = None  # of the contrast

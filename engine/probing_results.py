@@ -96,9 +96,7 @@ def table(results: Mapping[str, Any]) -> str:
         told = found["over_folds"]["kappa"]
         cells = "".join(f"{100 * found['scores'][name]:18.2f}" for name in SHOWN)
         spread = f"{100 * told['mean']:.2f} +- {100 * told['sd']:.2f} ({told['n']})"
-        lines.append(
-            f"{100 * float(fraction):<7g} % {found['n_labelled']:8}{cells}{spread:>20}"
-        )
+        lines.append(f"{100 * float(fraction):<7g} % {found['n_labelled']:8}{cells}{spread:>20}")
     kappa = found["intervals"]["kappa"]
     lines.append(
         f"kappa {100 * kappa['value']:.2f} (95 % by person {100 * kappa['low']:.2f} to "

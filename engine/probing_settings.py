@@ -23,7 +23,9 @@ class Probing(Learning):
     # published; whole: every weight learns
     mode: Literal["probe", "tune", "whole"] = "probe"
     scratch: bool = False  # the same network from drawn weights: what pre-training is compared with
-    context: int = 1  # epochs that are read together; 1 = none beside, 20 = published, 0 = the night
+    context: int = (
+        1  # epochs that are read together; 1 = none beside, 20 = published, 0 = the night
+    )
     preset: Literal["paper", "trial"] = "paper"  # length and rates; trial: a processor, minutes
     out: Path = Path("runs/probe")  # run folder; one that holds a run is refused without --resume
     # --- labels

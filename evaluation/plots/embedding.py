@@ -68,7 +68,9 @@ def embedding_figure(
         own = points[stages == code]
         if len(own):
             label = f"{name} ({len(own)})"
-            axes.scatter(*own.T, s=5, alpha=0.6, color=colour, label=label, linewidths=0)
+            axes.scatter(
+                own[:, 0], own[:, 1], s=5, alpha=0.6, color=colour, label=label, linewidths=0
+            )
     axes.set_xlabel(f"{AXES[method]} 1")
     axes.set_ylabel(f"{AXES[method]} 2")
     axes.set_xticks([])
