@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,8 @@ def make_store(root: Path) -> Path:
     return store
 
 
-def run_seed(store: Path, out: Path, seed: int) -> None:
-    """Pre-train, then learn in every way from every fraction of the labels."""
+def run_seed(store: Path, out: Path, seed: int, ways: Sequence[str]) -> None:
+    """Pre-train, then learn in these ways from every fraction of the labels."""
     from engine.pretraining_run import pretrain
     from engine.pretraining_settings import Pretraining
     from engine.probing_run import probe
@@ -80,7 +81,7 @@ def run_seed(store: Path, out: Path, seed: int) -> None:
                 out=init,
             )
         )
-    for way, settings in WAYS.items():
+    for way in ways:
         folder = out / f"seed{seed}/{way}"
         if not (folder / "results.json").exists():
             probe(
@@ -94,7 +95,8 @@ def run_seed(store: Path, out: Path, seed: int) -> None:
                     val_share=0.34,
                     seed=seed,
                     out=folder,
-                    **settings,
+                    resume=folder.exists(),
+                    **WAYS[way],
                 )
             )
 
@@ -146,11 +148,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--out", type=Path, default=Path("runs/helps"))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--ways", nargs="*", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--figure", type=Path, default=None)
     asked = parser.parse_args()
     store = make_store(asked.out)
     for seed in asked.seeds:
-        run_seed(store, asked.out, seed)
+        run_seed(store, asked.out, seed, asked.ways)
     found = gathered(asked.out)
     rows = [
         [way, *(_cell(by_fraction.get(fraction, [])) for fraction in FRACTIONS)]
