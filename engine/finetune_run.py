@@ -55,7 +55,7 @@ def finetune_stager(cfg: Tuning) -> dict[str, Any]:
         begin(cfg)
         model, card = _weights(cfg)
         nights = chosen(cfg, model)
-        _check_view(cfg.init, card, nights)
+        check_view(cfg.init, card, nights)
         split = _folds(cfg, card["model"], nights)
         if distributed.is_first():
             dump(cfg, cfg.out / "config.json")
@@ -183,7 +183,7 @@ def _weights(cfg: Tuning) -> tuple[Any, dict[str, Any]]:
     return model, {**card, "model": name}
 
 
-def _check_view(init: str, card: Mapping[str, Any], nights: Sequence[StoredNight]) -> None:
+def check_view(init: str, card: Mapping[str, Any], nights: Sequence[StoredNight]) -> None:
     """Refuse nights of another view than that of the weights."""
     wanted, view = card["view"], nights[0].view
     expected = card.get("view_hash") or VIEWS[wanted].hash

@@ -13,6 +13,7 @@ import torch
 import models
 from engine import distributed
 from engine.batch_size import find_batch_size
+from engine.learning_settings import Learning
 from engine.log import RunFolder
 from engine.recipes import Recipe
 from engine.spectra import fit_statistics, own_statistics
@@ -35,7 +36,7 @@ DRY_NIGHTS = {"train": 2, "val": 1, "test": 1}  # of a dry run, the shortest of 
 logger = logging.getLogger("nightstack")
 
 
-def begin(cfg: Settings) -> None:
+def begin(cfg: Settings | Learning) -> None:
     """Set what holds for a whole process: threads, the log on the console, the seed of models."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(cfg.threads)
@@ -69,7 +70,7 @@ def build(cfg: Training, recipe: Recipe) -> Any:
         raise ValueError(f"no stager {name!r}; there are {', '.join(models.stagers())}")
     presets = models.presets(name)
     config = asdict(presets.get(cfg.preset, next(iter(presets.values()))))
-    config |= {**recipe.config, **dict(map(_field, cfg.field))}
+    config |= {**recipe.config, **dict(map(field_of, cfg.field))}
     if cfg.classes is not None:
         config["n_classes"] = cfg.classes
     if channels and "channels" in config:
@@ -239,8 +240,14 @@ def shortest(parts: Mapping[str, list[StoredNight]]) -> dict[str, list[StoredNig
     }
 
 
-def _field(text: str) -> tuple[str, Any]:
-    """Read `KEY=VALUE`."""
+def field_of(text: str) -> tuple[str, Any]:
+    """Read `KEY=VALUE`.
+
+    Raises
+    ------
+    ValueError
+        If there is no `=`.
+    """
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"field {text!r}: KEY=VALUE is wanted, such as n_blocks=6")

@@ -14,7 +14,8 @@ array        shape                content
 `channels`   (n,), optional       what the stager read, such as `C4 E1 Chin`; a night may stand in
                                   the file once for every subset
 `simulated`  (n,) bool, optional  no person slept the night; results say so
-`classes`    (K,), optional       names of the stages, default W N1 N2 N3 R; or W L D R
+`classes`    (K,), optional       names of the stages, default W N1 N2 N3 R; or W L D R, or two:
+                                  without and with an event
 ============ ==================== ============================================================
 
 A file with `n_epochs` (N,) has one entry a night in the descriptive arrays instead of one an
@@ -56,7 +57,7 @@ class NightOutput:
     simulated : bool
         No person slept this night.
     classes : tuple of str
-        W N1 N2 N3 R or W L D R.
+        W N1 N2 N3 R, W L D R, or two: without and with an event (`no apnea`, `apnea`).
 
     Raises
     ------
@@ -76,7 +77,7 @@ class NightOutput:
 
     def __post_init__(self) -> None:
         n_epochs, n_classes = len(self.labels), len(self.classes)
-        if self.classes not in (STAGES, FOUR_CLASSES):
+        if self.classes not in (STAGES, FOUR_CLASSES) and n_classes != 2:
             raise ValueError(f"night {self.night!r}: classes {self.classes}, wanted {STAGES}")
         if self.proba is not None:
             object.__setattr__(self, "proba", _checked(self.proba, self.night, n_classes))

@@ -210,14 +210,18 @@ class EpochReader(nn.Module):
         device = next(self.parameters()).device
         night = {k: torch.as_tensor(v).to(device, torch.float32)[None] for k, v in signals.items()}
         there = {k: torch.as_tensor(v).to(device)[None] for k, v in (present or {}).items()}
-        epochs = self.embed(night, there)
-        n_epochs = epochs.shape[1]
+        return self.epochs_proba(self.embed(night, there)[0])
+
+    @torch.inference_mode()
+    def epochs_proba(self, epochs: torch.Tensor) -> torch.Tensor:
+        """Classify a night whose epochs are embedded already: (E, D) -> probabilities (E, K)."""
+        n_epochs = len(epochs)
         length = min(self.window or n_epochs, n_epochs)
         parts, done = [], 0
         while done < n_epochs:
             ahead = done - getattr(self.config, "overlap", 0)
             first = max(0, min(ahead, n_epochs - length))  # the last window ends with the night
-            logits = self.reader(epochs[:, first : first + length]).logits[0]
+            logits = self.reader(epochs[None, first : first + length]).logits[0]
             parts.append(logits[done - first :])
             done = first + length
         return torch.cat(parts).softmax(dim=-1)

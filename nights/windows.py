@@ -179,6 +179,12 @@ class NightWindows(Dataset[Windows]):
         return _open(self._path_of[name]).sidecar
 
     @property
+    def spans(self) -> list[tuple[str, int, int]]:
+        """Night, first epoch and number of epochs of every window."""
+        names = [_open(path).name for path in self.paths]
+        return [(names[index], first, length) for index, first, length in self._table.tolist()]
+
+    @property
     def datasets(self) -> list[str]:
         """Data set of every window."""
         names = [_open(path).sidecar["dataset"] for path in self.paths]
