@@ -118,7 +118,9 @@ def _name(
     effect = cramers_v(labels, codes)
     p = _permuted(effect, labels, rng, lambda mixed: cramers_v(mixed, codes))
     counts = {
-        str(name): " / ".join(str(int(((codes == at) & (labels == k)).sum())) for k in _all(classes))
+        str(name): " / ".join(
+            str(int(((codes == at) & (labels == k)).sum())) for k in _all(classes)
+        )
         for at, name in enumerate(known)
     }
     shown = "; ".join(f"{name} {count}" for name, count in list(counts.items())[:8])

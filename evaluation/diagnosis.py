@@ -250,7 +250,9 @@ def compare_verdicts(first: Verdicts, second: Verdicts, *, seed: int = 0) -> Dif
     """
     for what in ("persons", "labels", "models", "repeats"):
         if not np.array_equal(getattr(first, what), getattr(second, what)):
-            raise ValueError(f"the two encoders were judged on other {what}: compare like with like")
+            raise ValueError(
+                f"the two encoders were judged on other {what}: compare like with like"
+            )
     gained = auc(second) - auc(first)
     spread = float(np.linalg.norm(auc_influence(second) - auc_influence(first)))
     normal = NormalDist()

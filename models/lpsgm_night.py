@@ -70,7 +70,10 @@ def night_features(
     """
     features, recorded = encode_night(model, signals, present)
     missing = max(0, model.window - len(features))
-    features, recorded = F.pad(features, (0, 0, 0, 0, 0, missing)), F.pad(recorded, (0, 0, 0, missing))
+    features, recorded = (
+        F.pad(features, (0, 0, 0, 0, 0, missing)),
+        F.pad(recorded, (0, 0, 0, missing)),
+    )
     found, begun = [], []
     for columns, starts in _windows_alike(recorded, model.window):
         starts = starts[starts % stride == 0]
