@@ -6,6 +6,12 @@ on one scale: the area under the ROC curve therefore counts pairs of persons tha
 told apart. (Pooling scores over folds mixes in how much of each class a fold was trained on, which
 pushes the area of a worthless model below one half.)
 
+Intervals are wider than those of people tested by one given model. In cross-validation two people
+of different folds meet twice, each testing a model that the other has trained, and chance makes
+both meetings come out alike: without any effect the variance is up to 1 + s times that of the test
+persons alone, s being the share of the others that a model was trained on. No estimate from the
+folds themselves can tell how much of it there is [4]_, so all of it is allowed for.
+
 References
 ----------
 .. [1] DeLong et al. (1988). Comparing the areas under two or more correlated receiver operating
@@ -13,6 +19,8 @@ References
 .. [2] Airola et al. (2011). An experimental comparison of cross-validation techniques for
    estimating the area under the ROC curve. Computational Statistics & Data Analysis 55(4).
 .. [3] Youden (1950). Index for rating diagnostic tests. Cancer 3(1), 32-35.
+.. [4] Bengio and Grandvalet (2004). No unbiased estimator of the variance of K-fold
+   cross-validation. Journal of Machine Learning Research 5, 1089-1105.
 """
 
 from __future__ import annotations
@@ -54,6 +62,8 @@ class Verdicts:
         Which division into folds the model belongs to.
     decisions : int array (N,)
         Class decided on: of two, by a threshold chosen on other persons.
+    trained_on : float
+        Share of the other persons that a model was trained on; 0 for models from elsewhere.
     """
 
     persons: np.ndarray
@@ -63,11 +73,17 @@ class Verdicts:
     models: np.ndarray
     repeats: np.ndarray
     decisions: np.ndarray
+    trained_on: float = 0.0
 
     @property
     def n_classes(self) -> int:
         """Number of classes K."""
         return self.proba.shape[1]
+
+    @property
+    def widening(self) -> float:
+        """How much wider intervals are than those of one given model."""
+        return float(np.sqrt(1 + self.trained_on))
 
     @property
     def positives(self) -> list[int]:
@@ -221,7 +237,7 @@ def judge_verdicts(verdicts: Verdicts, *, seed: int = 0) -> dict[str, Interval]:
     drawn, whole = drawn_sums(times, tables), tables.sum(axis=0)[None]
     for score, rule in _rules(verdicts.n_classes).items():
         found[score] = interval(float(rule(whole)[0]), rule(drawn))
-    return found
+    return {score: _widened(figure, verdicts.widening) for score, figure in found.items()}
 
 
 def confusions_by_person(verdicts: Verdicts) -> np.ndarray:
@@ -254,7 +270,8 @@ def compare_verdicts(first: Verdicts, second: Verdicts, *, seed: int = 0) -> Dif
                 f"the two encoders were judged on other {what}: compare like with like"
             )
     gained = auc(second) - auc(first)
-    spread = float(np.linalg.norm(auc_influence(second) - auc_influence(first)))
+    moved = auc_influence(second) - auc_influence(first)
+    spread = float(np.linalg.norm(moved)) * first.widening
     normal = NormalDist()
     reach = normal.inv_cdf(0.5 + LEVEL / 2) * spread
     p = 2 * normal.cdf(-abs(gained) / spread) if spread else 1.0
@@ -304,6 +321,15 @@ def _recall(tables: np.ndarray, label: int) -> np.ndarray:
     there = tables[:, label].sum(axis=-1)
     share = np.full(len(tables), np.nan)
     return np.divide(tables[:, label, label], there, out=share, where=there > 0)
+
+
+def _widened(figure: Interval, factor: float) -> Interval:
+    """Return a share with its interval stretched about it, within 0 and 1."""
+    if not np.isfinite(figure.low):
+        return figure
+    low = max(0.0, figure.value - factor * (figure.value - figure.low))
+    high = min(1.0, figure.value + factor * (figure.high - figure.value))
+    return Interval(figure.value, low, high)
 
 
 def _unbiased(n: int) -> float:

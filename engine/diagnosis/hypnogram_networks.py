@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +16,13 @@ from engine.checkpoint import load_weights
 from engine.diagnosis.cases import Case
 from engine.diagnosis.night_task import (
     Loss,
+    NightBatch,
     NightSource,
     NightTask,
     lay_out,
     night_proba,
     read_segments,
+    side_by_side,
 )
 from engine.log import RunFolder
 from engine.optim import Plan
@@ -59,7 +61,7 @@ class NightRecipe:
 
     init: str = "sleepgpt-shhs-60"
     mode: Literal["full", "frozen"] = "full"
-    plan: Plan = Plan(60, lr=3e-4, min_lr=1e-6, warmup=0.1, patience=15)
+    plan: Plan = Plan(40, lr=1e-3, min_lr=1e-6, warmup=0.1, patience=10)
     batch_size: int = 16
     loss: Loss = "focal"
 
@@ -79,6 +81,9 @@ class HypnogramNetwork:
     recipe: NightRecipe
     device: str = "cpu"
     candidates: Sequence[Mapping[str, Any]] = ({},)
+    _read: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # {night: what the frozen language model made of its segments}
 
     def fit(
         self, train_cases: Sequence[Case], val: Sequence[Case], folder: Path, *, seed: int
@@ -86,10 +91,11 @@ class HypnogramNetwork:
         """Train; the pass with the best validation persons is kept."""
         model = self._built(seed).to(self.device)
         length, read = model.config.n_positions, self.recipe.mode == "frozen"
-        sides = [lay_out(cases, length) for cases in (train_cases, val)]
         if read:
             _freeze(model)
-            sides = [read_segments(model, side) for side in sides]
+            sides = [self._read_once(model, cases) for cases in (train_cases, val)]
+        else:
+            sides = [lay_out(cases, length) for cases in (train_cases, val)]
         persons = {case.night: case.person for case in (*train_cases, *val)}
         task = NightTask(persons, self.recipe.loss)
         source = NightSource(sides[0], self.recipe.batch_size)
@@ -103,6 +109,15 @@ class HypnogramNetwork:
         """Read the best weights."""
         model, _ = load_weights(folder / "best.safetensors")
         return FittedNetwork(model.to(self.device))
+
+    def _read_once(self, model: Any, cases: Sequence[Case]) -> NightBatch:
+        """Return nights as the frozen language model reads them, each of them read once."""
+        fresh = [case for case in cases if case.night not in self._read]
+        if fresh:
+            batch = read_segments(model, lay_out(fresh, model.config.n_positions))
+            rows = zip(batch.first, batch.second, strict=True)
+            self._read.update(zip(batch.nights, rows, strict=True))
+        return side_by_side([self._read[case.night] for case in cases], cases)
 
     def _built(self, seed: int) -> Any:
         """Build the network, its language model as published or drawn."""

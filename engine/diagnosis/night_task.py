@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from engine.diagnosis.cases import Case
 from engine.diagnosis.encoder import nll
@@ -75,6 +76,15 @@ def read_segments(model: Any, batch: NightBatch) -> NightBatch:
     ]
     picked, there = (torch.cat(side) for side in zip(*parts, strict=True))
     return NightBatch(picked.cpu(), there.cpu(), batch.labels, batch.nights, read=True)
+
+
+def side_by_side(
+    rows: Sequence[tuple[torch.Tensor, torch.Tensor]], cases: Sequence[Case]
+) -> NightBatch:
+    """Lay nights that were read, segments (S, E) and whether they hold a stage (S,), together."""
+    picked, there = (pad_sequence(list(side), batch_first=True) for side in zip(*rows, strict=True))
+    labels = torch.tensor([case.label for case in cases])
+    return NightBatch(picked, there, labels, tuple(case.night for case in cases), read=True)
 
 
 class NightSource:

@@ -185,13 +185,25 @@ def verdicts_of(
                 "decisions": decide(means, result.threshold),
             }
         )
-    return Verdicts(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Verdicts(**columns, trained_on=_trained_on(cases, schemes))
 
 
 def fold_folders(out: Path, encoder: str, scheme: Scheme) -> Iterator[tuple[int, Path]]:
     """Yield (fold, folder) of an encoder in a scheme."""
     for number in range(len(scheme.split.folds)):
         yield number, out / encoder / scheme.folder / f"fold{number}"
+
+
+def _trained_on(cases: Sequence[Case], schemes: Sequence[Scheme]) -> float:
+    """Return the mean share of the people not tested that a model was trained on."""
+    person_of = {case.night: case.person for case in cases}
+    shares = []
+    for fold in (fold for scheme in schemes for fold in scheme.split.folds):
+        people = {part: {person_of[night] for night in nights} for part, nights in fold.items()}
+        others = set().union(*people.values()) - people["test"]
+        shares.append(len(people["train"]) / max(1, len(others)))
+    return float(np.mean(shares)) if shares else 0.0
 
 
 def _choose(

@@ -78,9 +78,9 @@ class CrossValidation(Nights):
     # --- networks over hypnograms: htn, htn-pooled, htn-lstm, htn-lstm-pooled, segments
     init: str = "sleepgpt-shhs-60"  # stage language model to begin from; empty = random weights
     mode: Literal["full", "frozen"] = "full"  # frozen: the language model reads each night once
-    n_passes: int = 60  # runs over the training nights, fewer if validation stops falling
-    patience: int = 15  # passes without a better validation; 0 = never stop
-    lr: float = 3e-4  # highest learning rate
+    n_passes: int = 40  # runs over the training nights, fewer if validation stops falling
+    patience: int = 10  # passes without a better validation; 0 = never stop
+    lr: float = 1e-3  # highest learning rate
     batch_size: int = 16  # nights
     loss: Literal["focal", "entropy"] = "focal"  # focal as published
     as_published: bool = False  # SleepGPT's recipe: 100 passes, rate 5e-5, no stopping

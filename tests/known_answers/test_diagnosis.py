@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -124,6 +126,27 @@ def test_delong_rejects_in_five_of_a_hundred_when_both_are_chance() -> None:
         z = (auc(pair[1]) - auc(pair[0])) / np.linalg.norm(moved)
         n_rejected += abs(z) > 1.96
     assert 0.025 <= n_rejected / 400 <= 0.085
+
+
+def test_intervals_cover_chance_although_folds_share_people() -> None:
+    """Ridge regression on noise, five folds of 40 persons, three quarters of the others train."""
+    n, covered = 40, {0.0: 0, 0.75: 0}
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        labels, x, score = np.tile([0, 1], n // 2), rng.normal(size=(n, 3)), np.zeros(n)
+        fold = np.tile(np.repeat(np.arange(5), 2), n // 10)
+        for number in range(5):
+            others = rng.permutation(np.flatnonzero(fold != number))[: int(0.75 * 32)]
+            known = x[others] - x[others].mean(axis=0)
+            weights = np.linalg.solve(known.T @ known + np.eye(3), known.T @ (labels[others] - 0.5))
+            score[fold == number] = x[fold == number] @ weights
+        found = verdicts(labels, score, models=fold)
+        reach = 1.96 * np.linalg.norm(auc_influence(found))
+        for share in covered:
+            widening = replace(found, trained_on=share).widening
+            covered[share] += abs(auc(found) - 0.5) <= widening * reach
+    assert covered[0.0] <= 182  # of 200: as if the models had come from elsewhere
+    assert covered[0.75] >= 186
 
 
 def test_encoders_of_other_folds_are_not_compared(rng: np.random.Generator) -> None:

@@ -16,7 +16,7 @@ from engine.diagnosis.questions import (
     table_cases,
 )
 
-SCORED = "\n".join(["0"] * 20 + ["2"] * 100 + ["4"] * 40)
+SCORED = "\n".join(["0"] * 20 + ["2"] * 100 + ["4"] * 40) + "\n"
 
 
 def table(folder: Path, text: str) -> Path:
@@ -54,8 +54,8 @@ def test_every_value_of_the_catalog_is_known_to_its_question(name: str) -> None:
 
 
 def test_a_table_of_nights_gives_classes_cohorts_and_what_is_known(tmp_path: Path) -> None:
+    (tmp_path / "scorings").mkdir()
     for name in ("a1", "a2", "b1", "c1"):
-        (tmp_path / "scorings" / f"{name}.csv").parent.mkdir(exist_ok=True)
         (tmp_path / "scorings" / f"{name}.csv").write_text("stage\n" + SCORED)
     rows = "night,label,person,age,sex,cohort\na1,ill,a,40,F,north\na2,ill,a,40,F,north\n"
     question, found = read_table(table(tmp_path, rows + "b1,healthy,b,,M,south\nmissing,ill,,,,\n"))
