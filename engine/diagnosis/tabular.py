@@ -125,9 +125,9 @@ class Tabular:
         about = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
         with np.load(folder / "fit.npz", allow_pickle=False) as kept:
             x, labels = kept["x"], kept["labels"]
-        model = _model(**about)
-        model.fit(x, labels)
-        return FittedTable(self, model)
+        model, known = _model(**about), np.isfinite(x).any(axis=0)
+        model.fit(np.where(known, x, 0.0), labels)
+        return FittedTable(self, model, known)
 
     def _table(self, cases: Sequence[Case]) -> np.ndarray:
         """Return the rows (N, D) of nights, each made once."""
@@ -139,14 +139,16 @@ class Tabular:
 
 @dataclass(frozen=True)
 class FittedTable:
-    """A fitted model and how its rows are made."""
+    """A fitted model, how its rows are made, and which columns (D,) were known in training."""
 
     encoder: Tabular
     model: Any
+    known: np.ndarray
 
     def proba(self, cases: Sequence[Case]) -> np.ndarray:
         """Return the probability of each class (N, K)."""
-        return self.model.predict_proba(self.encoder._table(cases))
+        x = self.encoder._table(cases)
+        return self.model.predict_proba(np.where(self.known, x, 0.0))
 
 
 def logistic(strength: float = 1.0, *, balanced: bool = False) -> Any:
@@ -157,7 +159,7 @@ def logistic(strength: float = 1.0, *, balanced: bool = False) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     return make_pipeline(
-        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        SimpleImputer(strategy="median", add_indicator=True),
         StandardScaler(),
         LogisticRegression(
             C=strength, max_iter=5000, class_weight="balanced" if balanced else None

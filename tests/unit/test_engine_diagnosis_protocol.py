@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from engine.diagnosis.cases import Case, check_cases, sleep_span, variables
+from engine.diagnosis.hypnogram_networks import HypnogramNetwork, NightRecipe
 from engine.diagnosis.protocol import (
     cohort_scheme,
     load_fold,
@@ -19,7 +20,8 @@ from engine.diagnosis.protocol import (
     run_fold,
     verdicts_of,
 )
-from engine.diagnosis.tabular import Tabular, length, statistics
+from engine.diagnosis.tabular import Tabular, length, person, statistics
+from engine.optim import Plan
 from evaluation.confounding import find_confounds, warnings_of
 from evaluation.diagnosis import auc, judge_verdicts
 from nights.splits import verify
@@ -135,24 +137,59 @@ def test_a_known_effect_is_recovered(tmp_path: Path) -> None:
         assert area.low > 0.75
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_no_effect_is_not_found(tmp_path: Path, seed: int) -> None:
-    encoder = Tabular("statistics-logistic", statistics, "logistic")
-    found, _ = judged(encoder, simulated("nothing", 40, seed=seed), tmp_path, seed=seed)
-    area = judge_verdicts(found)["auc"]
-    assert area.low <= 0.5 <= area.high
+def few_numbers(case: Case) -> np.ndarray:
+    """Shares of the stages, changes of stage, age."""
+    shares = [np.mean(case.stages == stage) for stage in range(5)]
+    return np.array([*shares, np.mean(np.diff(case.stages) != 0), case.known["age"]])
+
+
+def covers_chance(seed: int, folder: Path, n_folds: int) -> bool:
+    """Tell whether the interval of a worthless encoder holds one half."""
+    cases = simulated("nothing", 40, seed=1000 + seed)
+    encoder = Tabular("few", few_numbers, "logistic")
+    found, _ = judged(encoder, cases, folder / str(seed), n_folds=n_folds, seed=seed)
+    area = judge_verdicts(found, seed=seed)["auc"]
+    return area.low <= 0.5 <= area.high
+
+
+def test_no_effect_is_not_found(tmp_path: Path) -> None:
+    assert sum(covers_chance(seed, tmp_path, 3) for seed in range(4)) >= 3
 
 
 @pytest.mark.slow
 def test_no_effect_is_not_found_in_ninety_of_a_hundred_seeds(tmp_path: Path) -> None:
+    assert sum(covers_chance(seed, tmp_path, 5) for seed in range(100)) >= 90
+
+
+@pytest.mark.slow
+def test_networks_find_no_effect_either(tmp_path: Path) -> None:
+    plan = Plan(8, lr=1e-3, patience=4)
+    recipe = NightRecipe(init="sleepgpt-open", mode="frozen", plan=plan)
     n_covered = 0
-    for seed in range(100):
-        encoder = Tabular("statistics-logistic", statistics, "logistic")
-        cases = simulated("nothing", 40, seed=1000 + seed)
-        found, _ = judged(encoder, cases, tmp_path / str(seed), n_folds=5, seed=seed)
-        area = judge_verdicts(found, seed=seed)["auc"]
+    for seed in range(6):
+        cases = simulated("nothing", 40, seed=seed)
+        encoder = HypnogramNetwork("htn", 2, recipe)
+        found, _ = judged(encoder, cases, tmp_path / str(seed), seed=seed)
+        area = judge_verdicts(found)["auc"]
         n_covered += area.low <= 0.5 <= area.high
-    assert n_covered >= 90
+    assert n_covered >= 5
+
+
+@pytest.mark.slow
+def test_networks_find_the_simulated_effects(tmp_path: Path) -> None:
+    plan = Plan(30, lr=1e-3, patience=10)
+    recipe = NightRecipe(init="sleepgpt-open", mode="frozen", plan=plan)
+    for disorder in ("narcolepsy", "insomnia"):
+        cases = simulated(disorder, 80)
+        found, _ = judged(HypnogramNetwork("htn", 2, recipe), cases, tmp_path / disorder)
+        assert judge_verdicts(found)["auc"].low > 0.6
+
+
+@pytest.mark.parametrize("kind", ["logistic", "trees"])
+def test_what_nobody_knows_tells_nothing(tmp_path: Path, kind: str) -> None:
+    cases = [replace(case, known={}) for case in simulated(n_persons=20)]
+    found, _ = judged(Tabular("person", person, kind), cases, tmp_path)
+    assert auc(found) == 0.5
 
 
 def test_a_leak_would_be_found(tmp_path: Path) -> None:

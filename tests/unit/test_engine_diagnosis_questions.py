@@ -13,10 +13,14 @@ from engine.diagnosis.questions import (
     QUESTIONS,
     open_cases,
     read_table,
+    stored_cases,
     table_cases,
 )
+from evaluation.export import write_csv
+from nights.hypnogram import Hypnogram
+from tests.makers.stagers import told_night
 
-SCORED = "\n".join(["0"] * 20 + ["2"] * 100 + ["4"] * 40) + "\n"
+SCORED = Hypnogram(np.repeat([0, 2, 4], [20, 100, 40]))
 
 
 def table(folder: Path, text: str) -> Path:
@@ -56,7 +60,7 @@ def test_every_value_of_the_catalog_is_known_to_its_question(name: str) -> None:
 def test_a_table_of_nights_gives_classes_cohorts_and_what_is_known(tmp_path: Path) -> None:
     (tmp_path / "scorings").mkdir()
     for name in ("a1", "a2", "b1", "c1"):
-        (tmp_path / "scorings" / f"{name}.csv").write_text("stage\n" + SCORED)
+        write_csv(SCORED, tmp_path / "scorings" / f"{name}.csv")
     rows = "night,label,person,age,sex,cohort\na1,ill,a,40,F,north\na2,ill,a,40,F,north\n"
     question, found = read_table(table(tmp_path, rows + "b1,healthy,b,,M,south\nmissing,ill,,,,\n"))
     assert list(question.classes) == ["healthy", "ill"]
@@ -68,6 +72,20 @@ def test_a_table_of_nights_gives_classes_cohorts_and_what_is_known(tmp_path: Pat
     ]
     assert cases[0].known["age"] == 40
     assert cases[0].known["sex"] == 0
+
+
+def test_stored_nights_are_asked_for_their_label_and_cohort(tmp_path: Path) -> None:
+    labels = {"n1": "control", "n2": "narcolepsy type 1", "n3": ""}
+    for rec, value in labels.items():
+        told = {"labels": {"diagnosis": value} if value else {}, "part": "SSC"}
+        told_night(tmp_path / "psg9", rec, [0, 2, 2, 4], dataset="MNC", sidecar=told)
+    cases = stored_cases(QUESTIONS["mnc-nt1"], [tmp_path / "psg9" / "MNC"])
+    assert [(c.night, c.label, c.cohort) for c in cases] == [
+        ("MNC/n1", 0, "SSC"),
+        ("MNC/n2", 1, "SSC"),
+    ]
+    with pytest.raises(ValueError, match="their labels are: diagnosis"):
+        stored_cases(QUESTIONS["apples-osa"], [tmp_path / "psg9" / "MNC"])
 
 
 def test_classes_of_a_table_can_be_joined(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""LPSGM as a diagnosis network: frozen or tuned, pooled or epoch by epoch, alone or in two stages."""
+"""LPSGM as a diagnosis network: frozen or tuned, pooled or epoch by epoch, in one stage or two."""
 
 from __future__ import annotations
 
@@ -16,20 +16,17 @@ from engine.diagnosis.explain import explain
 from engine.diagnosis.signal_networks import NightReader, SignalNetwork, SignalRecipe, TwoStage
 from engine.diagnosis.window_task import FeatureBatch, WindowTask
 from engine.optim import Plan
+from engine.staging_nights import StoredNight
 from nights.night import Night
-from nights.store import night_files
-from recordings.simulate.cohort import Cohort
 from tests.makers.diagnosis_cases import simulated
-from tests.makers.simulated_store import simulated_store
+from tests.makers.stagers import told_night
 
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
     """Five short nights of five people, every second one ill by decree."""
-    store = simulated_store(
-        tmp_path_factory.mktemp("store"), Cohort(5, hours=0.4, montage="sleepedf"), view="psg9"
-    )
-    paths = sorted(night_files(store / "psg9"))
+    root, stages = tmp_path_factory.mktemp("store"), [0] * 5 + [2] * 30 + [4] * 10
+    paths = [told_night(root, f"n{n}", stages, channels=("C4", "E1")) for n in range(5)]
     return [of_stored(path, number % 2) for number, path in enumerate(paths)]
 
 
@@ -142,7 +139,8 @@ def test_the_features_of_a_night_are_those_of_its_windows(cases: list[Case], bac
     read = NightReader(10, pooled=False)(model, case)
     night = Night.open(case.path)
     shared = [name for name in model.channels if name in night.channels]
-    normalise = night.sidecar["view"].get("normalise", "none")
+    assert case.path is not None
+    normalise = StoredNight.read(case.path).normalise
     signals = night.read(shared, case.first + 10, 20, normalise=normalise)
     window = {name: torch.from_numpy(x)[None] for name, x in signals.items()}
     present = {name: torch.ones(1, 20, dtype=torch.bool) for name in shared}
@@ -152,13 +150,17 @@ def test_the_features_of_a_night_are_those_of_its_windows(cases: list[Case], bac
 
 
 def test_a_part_of_the_night_is_explained_by_the_windows_without_it(
-    cases: list[Case], backbone: str, tmp_path: Path
+    cases: list[Case], backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = replace(cases[0], n_epochs=min(cases[0].n_epochs, 48))
+    monkeypatch.setattr("engine.diagnosis.explain.PART_EPOCHS", 15)
     fitted = network(backbone, tmp_path).fit(cases[:3], cases[3:], tmp_path / "fold0", seed=0)
-    found = explain(fitted, case)
-    assert found.edges[-1] == case.n_epochs
-    assert len(found.contributions) == len(found.edges) - 1
+    found = explain(fitted, cases[0])
+    assert found.edges.tolist() == [0, 15, 30, 45]
+    proba = fitted.window_proba(cases[0])[:, 1]  # windows begin at 0, 10 and 20
+    odds = np.log(proba / (1 - proba))
+    mean = np.log(proba.mean() / (1 - proba.mean()))
+    assert found.contributions[0] == pytest.approx(mean - odds[2])
+    assert np.isnan(found.contributions[1])  # every window touches the middle
 
 
 def test_stages_alone_are_refused() -> None:
