@@ -194,7 +194,7 @@ def open_cases(name: str, data: Path) -> list[Case]:
 def simulated_cases(name: str, n_persons: int, *, strength: float, seed: int) -> list[Case]:
     """Return simulated cases, every second person ill."""
     disorder: Disorder = name.removeprefix("simulated-")  # type: ignore[assignment]
-    drawn = draw_patients(n_persons, disorder, strength=strength, seed=seed)
+    drawn = draw_patients(n_persons, disorder, strength=strength, site=f"SIM{seed}", seed=seed)
     return [of_hypnogram(night, int(ill), simulated=True) for night, ill in drawn]
 
 

@@ -72,7 +72,7 @@ def draw_patients(
             stages = draw_stages(rng, n_epochs, age=age)
             if ill:
                 stages = add_disorder(rng, stages, disorder, strength)
-            name = f"{site}{person:04d}"
+            name = f"{site}P{person:04d}"
             yield StageNight(site, f"{name}N{night + 1}", name, stages, known), ill
 
 

@@ -74,7 +74,7 @@ def test_unscored_epochs_stay_in_their_place_and_say_nothing() -> None:
 
 def test_a_night_nobody_scored_is_refused_by_name() -> None:
     (case,) = simulated(n_persons=1)
-    with pytest.raises(ValueError, match="SIM0000N1' has no stages"):
+    with pytest.raises(ValueError, match="SIM0P0000N1' has no stages"):
         lay_out([replace(case, stages=case.stages[:0])], 60)
 
 
