@@ -13,6 +13,7 @@ weights: times do not depend on them.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -125,7 +126,8 @@ def main() -> None:
 
 
 def _row(words: str, timing: Timing) -> list:
-    """Return a row of the table."""
+    """Return a row of the table, and say it at once: all of them take a while."""
+    sys.stderr.write(f"{words}: {timing.cpu_s:.0f} CPU s\n")
     return [words, timing.cpu_s, timing.wall_s, timing.peak_mb]
 
 

@@ -13,7 +13,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -170,7 +170,12 @@ def _ranks(numbers: np.ndarray) -> np.ndarray:
     return (ends - (size - 1) / 2)[group]
 
 
-def _permuted(effect, labels, rng, measure) -> float:  # type: ignore[no-untyped-def]
+def _permuted(
+    effect: float,
+    labels: np.ndarray,
+    rng: np.random.Generator,
+    measure: Callable[[np.ndarray], float],
+) -> float:
     """Return how often permuted labels go as well with the variable; the real ones count, too."""
     as_large = sum(
         measure(rng.permutation(labels)) >= effect - 1e-12 for _ in range(N_PERMUTATIONS)

@@ -284,6 +284,7 @@ class HTNLSTM(_SegmentReader):
 
     def __init__(self, config: HTNLSTMConfig) -> None:
         super().__init__(config)
+        self.config: HTNLSTMConfig = config
         self.lstm = nn.LSTM(
             config.width,
             config.segment_width,

@@ -6,7 +6,7 @@ interface, so that the protocol treats them alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,16 +39,12 @@ class Encoder(Protocol):
     def candidates(self) -> Sequence[Mapping[str, Any]]:
         """Settings to choose from, each the named arguments of `fit`."""
 
-    def fit(
-        self,
-        train: Sequence[Case],
-        val: Sequence[Case],
-        folder: Path,
-        *,
-        seed: int,
-        **choice: Any,
-    ) -> Fitted:
-        """Learn from `train`, stop by `val`, and leave in `folder` what `load` needs."""
+    @property
+    def fit(self) -> Callable[..., Fitted]:
+        """`fit(train, val, folder, *, seed, **choice)`: learn from `train` and stop by `val`.
+
+        What `load` needs is left in `folder`.
+        """
 
     def load(self, folder: Path) -> Fitted:
         """Return what `fit` left in `folder`."""

@@ -73,7 +73,9 @@ def cross_validate(cfg: CrossValidation) -> str:
     for scheme in schemes:
         write_split(cfg.out, scheme.split)
     told: dict[str, dict[str, Verdicts]] = {}
-    encoders = {name: encoder_of(name, cfg, len(classes)) for name in cfg.encoders}
+    encoders: dict[str, Encoder] = {
+        name: encoder_of(name, cfg, len(classes)) for name in cfg.encoders
+    }
     rows: list[dict[str, Any]] = []
     for name, encoder in encoders.items():
         for kind in dict.fromkeys(scheme.kind for scheme in schemes):
@@ -103,7 +105,8 @@ def evaluate_external(cfg: External) -> str:
     if seen:
         raise ValueError(f"{len(seen)} nights, {sorted(seen)[0]} for one, were in {cfg.run}")
     dump(cfg, cfg.out / "config.json")
-    told, rows = {}, []
+    told: dict[str, Verdicts] = {}
+    rows: list[dict[str, Any]] = []
     for name in cfg.encoders or trained.encoders:
         encoder = encoder_of(name, trained, len(classes), features=cfg.features)
         result = _of_all_folds(encoder, cases, cfg.run, only_first=cfg.dry_run)
