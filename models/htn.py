@@ -32,6 +32,8 @@ class SegmentConfig(LanguageConfig):
 
     n_positions: int = 60  # epochs of a segment
     n_classes: int = 2
+    # What stands for a segment: its last scored epoch, as published, or the mean of all of them
+    segment_readout: Literal["last", "mean"] = "last"
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,16 @@ class _SegmentReader(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a vector for each segment (B, S, E) and which hold a scored epoch (B, S).
 
-        The vector is the language model's at the last scored epoch, normalised; zeros where there
-        is none.
+        The vector is the language model's at the last scored epoch, or its mean over all of them,
+        normalised; zeros where there is none.
         """
         n_nights, n_segments, _ = ids.shape
         if valid is None:
             valid = torch.ones_like(ids, dtype=torch.bool)
         valid = valid.bool().flatten(0, 1)  # (B S, L)
         features = self.norm(self.language.hidden(ids.flatten(0, 1), valid))  # (B S, L, E)
-        picked = _at_last(features, valid)
+        mean = self.config.segment_readout == "mean"
+        picked = _mean_there(features, valid) if mean else _at_last(features, valid)
         there = valid.any(dim=1).view(n_nights, n_segments)
         return picked.unflatten(0, (n_nights, n_segments)), there
 
@@ -135,7 +138,7 @@ def _at_last(features: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
 
 
 def _mean_there(x: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-    """Average segments (B, S, W) over those that hold a scored epoch, (B, W)."""
+    """Average places (B, S, W) over those that hold a scored epoch, (B, W)."""
     weights = there[..., None].to(x.dtype)
     return (x * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
@@ -344,7 +347,8 @@ class StageClassifier(nn.Module):
         """
         valid = torch.ones_like(ids, dtype=torch.bool) if valid is None else valid.bool()
         features = self.language.hidden(ids.flatten(0, 1), valid.flatten(0, 1))
-        picked = _at_last(features, valid.flatten(0, 1))
+        mean = self.config.segment_readout == "mean"
+        picked = (_mean_there if mean else _at_last)(features, valid.flatten(0, 1))
         return picked.unflatten(0, ids.shape[:2]), valid.any(dim=-1)
 
     def classify(self, picked: torch.Tensor, there: torch.Tensor) -> NightClasses:

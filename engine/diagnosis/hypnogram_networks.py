@@ -35,6 +35,7 @@ from models.sleepgpt import StageLanguageModel, resized
 NETWORKS: dict[str, tuple[str, Any]] = {
     "htn": ("htn", HTNConfig()),
     "htn-pooled": ("htn", HTNConfig(readout="mean")),
+    "htn-every-epoch": ("htn", HTNConfig(readout="mean", segment_readout="mean")),
     "htn-lstm": ("htn-lstm", HTNLSTMConfig()),
     "htn-lstm-pooled": ("htn-lstm", HTNLSTMConfig(readout="mean")),
     "segments": ("stage-classifier", SegmentConfig()),

@@ -12,6 +12,7 @@ from typing import Literal
 EncoderName = Literal[
     "htn",
     "htn-pooled",
+    "htn-every-epoch",
     "htn-lstm",
     "htn-lstm-pooled",
     "segments",
@@ -75,7 +76,7 @@ class CrossValidation(Nights):
     val_share: float = 0.25  # of the persons not tested: they choose settings, pass and threshold
     leave_cohorts_out: bool = True  # also test each cohort by models of the others
     explain: int = 2  # nights of each network whose decision is explained; 0 = none
-    # --- networks over hypnograms: htn, htn-pooled, htn-lstm, htn-lstm-pooled, segments
+    # --- networks over hypnograms: htn*, segments
     init: str = "sleepgpt-shhs-60"  # stage language model to begin from; empty = random weights
     mode: Literal["full", "frozen"] = "full"  # frozen: the language model reads each night once
     n_passes: int = 40  # runs over the training nights, fewer if validation stops falling

@@ -80,7 +80,7 @@ def _early_r(rng: np.random.Generator, stages: np.ndarray, strength: float) -> n
     """Let sleep begin within minutes, and in part of the nights R soon after."""
     onset = int(np.argmax(stages > W))
     latency = min(onset, round(rng.lognormal(np.log(4), 0.5) * EPOCHS_PER_MIN))
-    slept = np.concatenate([stages[:latency], stages[onset:], stages[:0]])
+    slept = np.concatenate([stages[:latency], stages[onset:]])
     if rng.random() < min(1.0, EARLY_R * strength):
         first = latency + int(rng.integers(2, 15 * EPOCHS_PER_MIN))
         early = np.full(int(rng.integers(5, 20)) * EPOCHS_PER_MIN, R, np.int8)
