@@ -11,7 +11,7 @@ Yu et al., medRxiv 2024.10.26.24316166.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -32,6 +32,8 @@ class SegmentConfig(LanguageConfig):
 
     n_positions: int = 60  # epochs of a segment
     n_classes: int = 2
+    # What stands for a segment: its last scored epoch, as published, or the mean of all of them
+    segment_readout: Literal["last", "mean"] = "last"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class HTNConfig(SegmentConfig):
     segment_dropout: float = 0.0
     max_segments: int = 512
     mlp_ratio: float = 4.0  # times the width of the language model, as published, not of a segment
+    readout: Literal["token", "mean"] = "token"  # token: of the whole night, as published
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class HTNLSTMConfig(SegmentConfig):
     segment_layers: int = 1
     segment_dropout: float = 0.0
     bidirectional: bool = True
+    readout: Literal["last", "mean"] = "last"  # last: at the last segment with a stage
 
 
 PRESETS = {"paper": HTNConfig(), "paper-lstm": HTNLSTMConfig(), "paper-segment": SegmentConfig()}
@@ -111,19 +115,32 @@ class _SegmentReader(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a vector for each segment (B, S, E) and which hold a scored epoch (B, S).
 
-        The vector is the language model's at the last scored epoch, normalised; zeros where there
-        is none.
+        The vector is the language model's at the last scored epoch, or its mean over all of them,
+        normalised; zeros where there is none.
         """
-        n_nights, n_segments, length = ids.shape
+        n_nights, n_segments, _ = ids.shape
         if valid is None:
             valid = torch.ones_like(ids, dtype=torch.bool)
         valid = valid.bool().flatten(0, 1)  # (B S, L)
         features = self.norm(self.language.hidden(ids.flatten(0, 1), valid))  # (B S, L, E)
-        places = torch.arange(1, length + 1, device=ids.device)
-        last = (places * valid).argmax(dim=1)  # padding may stand on either side
-        there = valid.any(dim=1)
-        picked = features[torch.arange(len(last), device=ids.device), last] * there[:, None]
-        return picked.unflatten(0, (n_nights, n_segments)), there.view(n_nights, n_segments)
+        mean = self.config.segment_readout == "mean"
+        picked = _mean_there(features, valid) if mean else _at_last(features, valid)
+        there = valid.any(dim=1).view(n_nights, n_segments)
+        return picked.unflatten(0, (n_nights, n_segments)), there
+
+
+def _at_last(features: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Return the features (N, L, E) of the last valid place, (N, E); zeros where there is none."""
+    places = torch.arange(1, valid.shape[1] + 1, device=valid.device)
+    last = (places * valid).argmax(dim=1)  # padding may stand on either side
+    picked = features[torch.arange(len(last), device=valid.device), last]
+    return picked * valid.any(dim=1)[:, None]
+
+
+def _mean_there(x: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    """Average places (B, S, W) over those that hold a scored epoch, (B, W)."""
+    weights = there[..., None].to(x.dtype)
+    return (x * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 
 class _SegmentBlock(nn.Module):
@@ -230,7 +247,10 @@ class HTN(_SegmentReader):
         valid : bool tensor (B, S, L), optional
             False where there is padding; default: nowhere.
         """
-        picked, there = self.segments(ids, valid)
+        return self.classify(*self.segments(ids, valid))
+
+    def classify(self, picked: torch.Tensor, there: torch.Tensor) -> NightClasses:
+        """Classify nights from what `segments` gave of them."""
         if picked.shape[1] > self.config.max_segments:
             raise ValueError(
                 f"{picked.shape[1]} segments given, the model sees {self.config.max_segments}"
@@ -243,7 +263,9 @@ class HTN(_SegmentReader):
         for block in self.blocks:
             x, weights = block(x, hidden)
             maps.append(weights)
-        return NightClasses(self.head(self.last_norm(x)[:, 0]), maps)
+        x = self.last_norm(x)
+        read = x[:, 0] if self.config.readout == "token" else _mean_there(x[:, 1:], there)
+        return NightClasses(self.head(read), maps)
 
 
 @register("htn-lstm")
@@ -265,6 +287,7 @@ class HTNLSTM(_SegmentReader):
 
     def __init__(self, config: HTNLSTMConfig) -> None:
         super().__init__(config)
+        self.config: HTNLSTMConfig = config
         self.lstm = nn.LSTM(
             config.width,
             config.segment_width,
@@ -279,12 +302,17 @@ class HTNLSTM(_SegmentReader):
 
     def forward(self, ids: torch.Tensor, valid: torch.Tensor | None = None) -> NightClasses:
         """Classify nights; `ids` (B, S, L) and `valid` as those of `HTN`, no attention."""
-        picked, there = self.segments(ids, valid)
-        places = torch.arange(1, there.shape[1] + 1, device=ids.device)
+        return self.classify(*self.segments(ids, valid))
+
+    def classify(self, picked: torch.Tensor, there: torch.Tensor) -> NightClasses:
+        """Classify nights from what `segments` gave of them."""
+        places = torch.arange(1, there.shape[1] + 1, device=there.device)
         lengths = (places * there).amax(dim=1).clamp(min=1)  # segments up to the last with a stage
         packed = pack_padded_sequence(picked, lengths.cpu(), batch_first=True, enforce_sorted=False)
         outputs, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
-        last = outputs[torch.arange(len(outputs), device=ids.device), lengths - 1]
+        if self.config.readout == "mean":
+            return NightClasses(self.head(_mean_there(outputs, there[:, : outputs.shape[1]])), [])
+        last = outputs[torch.arange(len(outputs), device=there.device), lengths - 1]
         return NightClasses(self.head(last), [])
 
 
@@ -309,6 +337,24 @@ class StageClassifier(nn.Module):
         last = (places * real).argmax(dim=1)
         features = self.language.hidden(ids)[torch.arange(len(ids), device=ids.device), last]
         return NightClasses(self.head(features), [])
+
+    def segments(
+        self, ids: torch.Tensor, valid: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a vector for each segment (B, S, E) of nights and which hold a scored epoch.
+
+        `ids` (B, S, L) and `valid` are those of `HTN`.
+        """
+        valid = torch.ones_like(ids, dtype=torch.bool) if valid is None else valid.bool()
+        features = self.language.hidden(ids.flatten(0, 1), valid.flatten(0, 1))
+        mean = self.config.segment_readout == "mean"
+        picked = (_mean_there if mean else _at_last)(features, valid.flatten(0, 1))
+        return picked.unflatten(0, ids.shape[:2]), valid.any(dim=-1)
+
+    def classify(self, picked: torch.Tensor, there: torch.Tensor) -> NightClasses:
+        """Classify nights: the mean probability of their segments, each read by itself."""
+        proba = _mean_there(self.head(picked).softmax(dim=-1), there)
+        return NightClasses(proba.clamp(min=1e-8).log(), [])
 
 
 def sine_table(n_places: int, width: int) -> torch.Tensor:

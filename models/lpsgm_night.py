@@ -46,6 +46,48 @@ def night_proba(model: Backbone, signals: Mapping, present: Mapping) -> torch.Te
     return (votes / count)[:n_epochs]  # 0 / 0 = NaN where nobody voted
 
 
+@torch.inference_mode()
+def night_features(
+    model: Backbone, signals: Mapping, present: Mapping, *, stride: int = 1
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what the head reads of a night's windows, each epoch encoded once.
+
+    Parameters
+    ----------
+    model : Backbone
+        In eval mode.
+    signals, present : mapping
+        As of `models.lpsgm.LPSGM.night_proba`; a night shorter than a window is padded.
+    stride : int
+        Epochs from one window to the next.
+
+    Returns
+    -------
+    features : float32 tensor (W, L, D)
+        In the order of their beginnings; windows without any derivation are left out.
+    starts : int64 tensor (W,)
+        First epoch of each window.
+    """
+    features, recorded = encode_night(model, signals, present)
+    missing = max(0, model.window - len(features))
+    features, recorded = (
+        F.pad(features, (0, 0, 0, 0, 0, missing)),
+        F.pad(recorded, (0, 0, 0, missing)),
+    )
+    found, begun = [], []
+    for columns, starts in _windows_alike(recorded, model.window):
+        starts = starts[starts % stride == 0]
+        part = NightPart(model, features[:, columns], recorded[:, columns], columns)
+        at_once = max(1, _tokens_at_once(features.device) // (model.window * (len(columns) + 1)))
+        found += [part.features(some) for some in starts.split(at_once) if len(some)]
+        begun.append(starts)
+    if not found:
+        raise ValueError("no window of the night holds any derivation")
+    places = torch.cat(begun)
+    order = places.argsort()
+    return torch.cat(found)[order], places[order]
+
+
 def encode_night(
     model: Backbone, signals: Mapping, present: Mapping
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -168,6 +210,10 @@ class NightPart:
 
     def logits(self, starts: torch.Tensor) -> torch.Tensor:
         """Return the logits (W, L, K) of the windows that begin at these epochs."""
+        return self.model.head(self.features(starts))
+
+    def features(self, starts: torch.Tensor) -> torch.Tensor:
+        """Return what the head reads of these windows, (W, L, D)."""
         epochs = _epochs(starts, self.model.window)  # (W, L)
         recorded = self.recorded[epochs]  # (W, L, C)
         x = self._hidden(epochs, None if recorded.all() else self._allowed(recorded))
@@ -175,7 +221,7 @@ class NightPart:
             there = recorded[..., None]
             data = x.unflatten(1, recorded.shape[1:])  # (W, L, C, D)
             x = (data * there).sum(dim=2) / there.sum(dim=2).clamp(min=1)
-        return self.model.head(x)
+        return x
 
     def _hidden(self, epochs: torch.Tensor, allowed: torch.Tensor | None) -> torch.Tensor:
         """Run the blocks; returns the class tokens (W, L, D), or all tokens for cat_avg."""

@@ -52,3 +52,23 @@ def test_a_classifier_reads_the_last_stage_and_no_padding() -> None:
     with torch.no_grad():
         padded = model(torch.tensor([[0, 1, 2, 5, 5]])).logits
         torch.testing.assert_close(padded, model(torch.tensor([[0, 1, 2]])).logits)
+
+
+def test_mean_readouts_do_not_see_padding_either() -> None:
+    torch.manual_seed(0)
+    sizes = {"n_positions": 10, "readout": "mean", "segment_readout": "mean"}
+    for name in ("htn", "htn-lstm"):
+        model = models.create(name, **sizes).eval()
+        with torch.no_grad():
+            together = model(*segments_of(NIGHTS, 10)).logits
+            alone = [model(*segments_of([night], 10)).logits[0] for night in NIGHTS]
+        torch.testing.assert_close(together, torch.stack(alone), atol=1e-5, rtol=0)
+
+
+def test_a_night_of_segments_read_alone_is_their_mean_probability() -> None:
+    model = built("stage-classifier")
+    ids, valid = segments_of(NIGHTS[:1], 10)
+    with torch.no_grad():
+        whole = model.classify(*model.segments(ids, valid)).logits.softmax(dim=-1)
+        each = model(ids[0]).logits.softmax(dim=-1)
+    torch.testing.assert_close(whole[0], each.mean(dim=0), atol=1e-6, rtol=0)
