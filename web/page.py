@@ -114,7 +114,9 @@ class Page:
                 raise Refusal(400, "The upload was cut off.")
             night.upload_s = time.monotonic() - begun
             night.jobs["look"] = self._submit(self.readers, work.look, night.path)
-            night.jobs["draw"] = self._submit(self.readers, work.draw, night.path, night.signals, ())
+            night.jobs["draw"] = self._submit(
+                self.readers, work.draw, night.path, night.signals, ()
+            )
         return self.describe(night)
 
     def remove(self, night: Night, visitor: str) -> None:
@@ -189,7 +191,9 @@ class Page:
         if unknown:  # the name could else be a path
             raise Refusal(422, f"No stager {unknown[0]!r} here; there are {', '.join(there)}.")
         if decoder not in offered["decoders"]:
-            raise Refusal(422, f"No decoder {decoder!r}; there are {', '.join(offered['decoders'])}.")
+            raise Refusal(
+                422, f"No decoder {decoder!r}; there are {', '.join(offered['decoders'])}."
+            )
         await self.choose(night, channels)
         if (running := night.jobs.get("stage")) is not None:
             running.stop()

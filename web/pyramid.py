@@ -23,7 +23,8 @@ from recordings.signals import filter_resample
 FACTOR = 4  # samples, then bins, that one bin of the next level spans
 SMALLEST_LEVEL = 512  # bins: no screen asks for fewer
 SAMPLES_PER_COLUMN = 2.0  # below it a view gives the samples themselves
-STEP_UV = 0.1  # of filtered voltages: finer than a 16-bit recorder of +-3.2 mV
+STEP_UV = 0.1  # of brain, eyes and muscle; what lies beyond +-3.2 mV is an artefact and is cut
+FIXED = ("eeg", "eog", "emg")
 _LARGEST = 32767
 
 
@@ -157,36 +158,38 @@ def read_piece(
         first, last = max(0, int(from_s * shown.rate_hz)), min(n, int(to_s * shown.rate_hz) + 2)
         if last <= first:
             return None
-        values = np.array(_file(folder, shown)[first:last])
+        values = _numbers(folder, shown, first, last)
         return Piece(values, first / shown.rate_hz, 1 / shown.rate_hz)
     starts = from_s * shown.rate_hz + per_column * np.arange(n_columns + 1)
     inside = np.flatnonzero((starts[1:] > 0) & (starts[:-1] < n))
     if not inside.size:
         return None
     edges = np.clip(starts[inside[0] : inside[-1] + 2], 0, n)
-    values = _columns(_file(folder, shown), n, edges, per_column)
-    return Piece(values, from_s + inside[0] * (to_s - from_s) / n_columns, per_column / shown.rate_hz)
+    values = _columns(folder, shown, edges, per_column)
+    return Piece(
+        values, from_s + inside[0] * (to_s - from_s) / n_columns, per_column / shown.rate_hz
+    )
 
 
-def _columns(flat: np.ndarray, n_samples: int, edges: np.ndarray, per_column: float) -> np.ndarray:
+def _columns(folder: Path, shown: Shown, edges: np.ndarray, per_column: float) -> np.ndarray:
     """Return the lowest and highest (columns, 2) between the edges, from the level that fits."""
-    span, lows, highs = 1, flat[:n_samples], flat[:n_samples]
-    for bins, start in levels(n_samples):
+    span, bins, start, each = 1, shown.n_samples, 0, 1
+    for level_bins, level_start in levels(shown.n_samples):
         if span * FACTOR > per_column:
             break
-        span *= FACTOR
-        level = flat[start : start + 2 * bins].reshape(bins, 2)
-        lows, highs = level[:, 0], level[:, 1]
-    first, last = int(edges[0] // span), min(len(lows), int(-(-edges[-1] // span)))
-    cuts = np.minimum((edges[:-1] // span).astype(np.int64), last - 1) - first
-    low = np.minimum.reduceat(np.array(lows[first:last]), cuts)
-    high = np.maximum.reduceat(np.array(highs[first:last]), cuts)
+        span, bins, start, each = span * FACTOR, level_bins, level_start, 2
+    first, last = int(edges[0] // span), min(bins, int(-(-edges[-1] // span)))
+    level = _numbers(folder, shown, start + each * first, start + each * last).reshape(-1, each)
+    cuts = np.minimum((edges[:-1] // span).astype(np.intp), last - 1) - first
+    low = np.minimum.reduceat(np.ascontiguousarray(level[:, 0]), cuts)
+    high = np.maximum.reduceat(np.ascontiguousarray(level[:, -1]), cuts)
     return np.stack([low, high], axis=1)
 
 
-def _file(folder: Path, shown: Shown) -> np.ndarray:
-    """Map the file of a channel."""
-    return np.load(folder / f"{shown.key}.npy", mmap_mode="r")
+def _numbers(folder: Path, shown: Shown, first: int, last: int) -> np.ndarray:
+    """Read some of the numbers of a signal; nothing else of its file is touched."""
+    path = folder / f"{shown.key}.i16"
+    return np.fromfile(path, "<i2", last - first, offset=2 * first)
 
 
 def _build_lead(recording: Recording, lead: Lead, kind: str, folder: Path) -> Shown:
@@ -198,10 +201,11 @@ def _build_lead(recording: Recording, lead: Lead, kind: str, folder: Path) -> Sh
     response = display.response if filtered else NONE
     if filtered or rate_hz != channel.rate_hz:
         samples = filter_resample(samples, channel.rate_hz, rate_hz, response)
-    centre, step = _scale(samples, fixed=filtered and channel.unit == "uV")
+    fixed = filtered and channel.unit == "uV" and kind in FIXED
+    centre, step = (0.0, STEP_UV) if fixed else _scale(samples)
     numbers = np.clip(np.rint((samples - centre) / step), -_LARGEST, _LARGEST).astype(np.int16)
-    with atomic_path(folder / f"{key_of(lead)}.npy") as temporary:
-        np.save(temporary, pyramid(numbers))
+    with atomic_path(folder / f"{key_of(lead)}.i16") as temporary:
+        pyramid(numbers).astype("<i2", copy=False).tofile(temporary)
     return Shown(
         key=key_of(lead),
         unit=channel.unit,
@@ -230,10 +234,8 @@ def _samples(recording: Recording, lead: Lead) -> np.ndarray:
     return samples
 
 
-def _scale(samples: np.ndarray, *, fixed: bool) -> tuple[float, float]:
-    """Return centre and step: fixed for filtered voltages, else the whole range."""
-    if fixed:
-        return 0.0, STEP_UV
+def _scale(samples: np.ndarray) -> tuple[float, float]:
+    """Return centre and step that take in the whole range."""
     low, high = float(samples.min()), float(samples.max())
     return (low + high) / 2, (high - low) / (2 * _LARGEST) or 1.0
 

@@ -165,9 +165,7 @@ def doubtful(hypnogram: Hypnogram) -> list[int]:
 def listed(changes: Iterable[Change], classes: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return changes as plain data, with the names of stages."""
     names = (*classes, "?")
-    return [
-        {"epoch": c.epoch, "before": names[c.before], "after": names[c.after]} for c in changes
-    ]
+    return [{"epoch": c.epoch, "before": names[c.before], "after": names[c.after]} for c in changes]
 
 
 def _rounded(proba: np.ndarray) -> np.ndarray:

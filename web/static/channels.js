@@ -59,15 +59,17 @@ export function lanesOf(night) {
     if (!signal || taken.has(key)) continue;
     taken.add(key);
     const label = night.recording.channels[plus].label;
-    lanes.push({ ...signal, name: target, detail: label, usual: FIRST.includes(target) || ["FpzCz", "PzOz", "EOGh", "EEG"].includes(target) });
+    lanes.push({ ...signal, name: target, detail: label, usual: FIRST.includes(target) });
   }
   for (const signal of night.signals) {
     if (taken.has(signal.key) || signal.key.includes("-")) continue;
     const label = night.recording.channels[Number(signal.key)].label;
     lanes.push({ ...signal, name: label, detail: `#${signal.key}`, usual: false });
   }
-  const heart = lanes.find((lane) => lane.kind === "ecg");
-  if (heart) heart.usual = true;
+  for (const kind of ["eeg", "eog", "ecg"]) { // what else shows brain, eyes and heart
+    const those = lanes.filter((lane) => lane.kind === kind);
+    if (!those.some((lane) => lane.usual)) those.slice(0, 2).forEach((lane) => { lane.usual = true; });
+  }
   if (!lanes.some((lane) => lane.usual)) lanes.slice(0, 8).forEach((lane) => { lane.usual = true; });
   return lanes;
 }

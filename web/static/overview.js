@@ -2,7 +2,7 @@
 
 import { INK, LETTERS, LINE, SOFT, clock, fit } from "./dom.js";
 
-const LEFT = 34, RIGHT = 10, ROWS_TOP = 8, ROWS = 106, GAP = 14, DENSITY = 46, AXIS = 22;
+const LEFT = 34, RIGHT = 10, ROWS_TOP = 8, ROWS = 92, GAP = 14, DENSITY = 42, AXIS = 22;
 
 export class Overview {
   /** `go(seconds)` is called when a person points somewhere. */

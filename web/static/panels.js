@@ -44,7 +44,7 @@ export function showAlarms(result) {
   $("verdict").textContent = VERDICTS[worst];
   $("alarms").replaceChildren(...result.alarms.map((alarm) => make("li", { className: alarm.severity },
     make("b", {}, `${alarm.severity}: ${alarm.name.replaceAll("_", " ")}`), alarm.message,
-    make("div", { className: "small" }, `${number(alarm.value)} ${alarm.unit}, limit ${number(alarm.limit)} ${alarm.unit} (${alarm.source})`))));
+    make("div", { className: "small" }, `${number(alarm.value)} ${alarm.unit}`.trim() + `, limit ${number(alarm.limit)} ${alarm.unit}`.trimEnd() + ` (${alarm.source})`))));
   $("alarms-card").hidden = false;
 }
 

@@ -88,7 +88,7 @@ export class Review {
     $("redo").disabled = !redo;
     const done = queue.filter((epoch) => rescored.includes(epoch)).length;
     $("review-text").textContent = queue.length
-      ? `${done} of the ${queue.length} most doubtful epochs looked at; ${rescored.length} scored by hand.`
+      ? `${done} of the ${queue.length} most doubtful epochs are scored by hand.`
       : "The stager gave no probabilities: there is no order of doubt.";
     const top = $("queue").scrollTop;
     $("queue").replaceChildren(...queue.map((epoch) => make("li", {}, this.entry(epoch))));

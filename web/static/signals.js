@@ -173,7 +173,7 @@ export class Signals {
       const name = code >= 0 ? this.result.classes[code] : "";
       c.fillStyle = name ? this.about.colours[name] : "#e7eaee";
       c.fillRect(x, 0, wide > 6 ? wide - 1 : wide + 0.4, i === epoch ? 18 : 14);
-      if (wide > 3) { c.fillStyle = "#cfd5dd"; c.fillRect(x, STRIP, 1, height - STRIP - AXIS); }
+      if (wide > 12) { c.fillStyle = "#cfd5dd"; c.fillRect(x, STRIP, 1, height - STRIP - AXIS); }
       if (wide > 26) {
         c.textAlign = "left";
         c.fillStyle = ["N3", "R", "D"].includes(name) ? "#fff" : "#1d2127";
