@@ -156,7 +156,7 @@ class Page:
     def view(
         self, night: Night, keys: Sequence[str], from_s: float, to_s: float, n_columns: int
     ) -> bytes:
-        """Return a stretch of some signals: length of the head (uint32), head in JSON, int16 numbers.
+        """Return a stretch of some signals: length of a head (uint32), a JSON head, int16 numbers.
 
         The head lists for each signal its `key`, `count` (numbers), `width` (1: samples, 2: lowest
         and highest of a column), `from_s` and `step_s`; value = centre + step * number, as

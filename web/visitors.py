@@ -76,7 +76,7 @@ class Night:
         return any(not job.finished.is_set() for job in self.jobs.values())
 
     def remove(self) -> None:
-        """Stop its jobs, then remove its folder; a job may still write until its process is gone."""
+        """Stop its jobs, then remove its folder; a job may write until its process is gone."""
         for job in self.jobs.values():
             job.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
