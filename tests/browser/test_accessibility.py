@@ -52,6 +52,15 @@ def test_no_state_of_the_page_breaks_a_rule(browser: Any, server: Server, night:
     assert violations(person.page) == []
 
 
+def test_the_checker_sees_faults(browser: Any) -> None:
+    page = browser.new_page()
+    page.set_content("<input><p style='color: #aaa; background: #fff'>pale</p>")
+    found = " ".join(violations(page))
+    assert "label" in found
+    assert "color-contrast" in found
+    page.close()
+
+
 @pytest.mark.parametrize("address", ["/docs", "/login"])
 def test_the_other_pages_break_no_rule(browser: Any, server: Server, address: str) -> None:
     page = browser.new_page()

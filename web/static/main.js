@@ -106,11 +106,28 @@ async function open(chosen) {
   for (const box of ["night-error", "stage-error", "channels-error"]) tell($(box), "");
   $("name").textContent = chosen.name;
   let known = {};
-  for (let found = chosen; ; found = await ask("GET", `/nights/${chosen.id}`)) {
+  for (let found = chosen; ; found = (await again(chosen.id, turn)) ?? found) {
     if (turn !== showing) return;
     await update(found, known);
     if (!Object.values(found.jobs).some(panels.working)) break;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    if (turn !== showing) return;
+  }
+}
+
+/** Ask for a night again; null when the server cannot be reached just now. */
+async function again(id, turn) {
+  try {
+    return await ask("GET", `/nights/${id}`);
+  } catch (error) {
+    if (turn !== showing) return null;
+    if (error.status === 404) {
+      location.hash = "";
+      tell($("start-error"), "This night is not here any more: it was not looked at for too long.");
+    } else {
+      tell($("night-error"), error.message);
+    }
+    return null;
   }
 }
 
@@ -222,6 +239,8 @@ async function stage(event) {
 
 async function remove() {
   if (!confirm(`Remove ${night.name} and everything made of it?`)) return;
+  showing++; // nobody asks for it any more
+  signals.choose([]);
   await ask("DELETE", `/nights/${night.id}`);
   location.hash = "";
 }

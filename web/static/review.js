@@ -49,13 +49,17 @@ export class Review {
     }
   }
 
-  /** Go to the next (1) or previous (-1) doubtful epoch; forward skips those scored by hand. */
+  /** Go to the next (1) or previous (-1) doubtful epoch, round and round; forward skips those scored by hand. */
   step(direction) {
     if (!this.result) return;
-    const { queue, rescored } = this.result, at = queue.indexOf(this.epoch);
-    let place = at < 0 ? (direction > 0 ? 0 : queue.length - 1) : at + direction;
-    while (direction > 0 && rescored.includes(queue[place])) place++;
-    if (queue[place] !== undefined) this.goTo(queue[place]);
+    const { queue, rescored } = this.result, n = queue.length;
+    const at = queue.includes(this.epoch) ? queue.indexOf(this.epoch) : direction > 0 ? -1 : n;
+    for (let i = 1; i <= n; i++) {
+      const epoch = queue[(at + direction * i + 2 * n) % n];
+      if (direction > 0 && rescored.includes(epoch)) continue;
+      this.goTo(epoch);
+      return;
+    }
   }
 
   /** Score the epoch in hand and go on: in the queue to the next doubtful one, else to the next. */
