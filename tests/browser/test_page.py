@@ -223,3 +223,56 @@ def test_everything_is_reached_with_the_keyboard_alone(
     assert page.inner_text("#here") == before
     assert page.is_disabled("#undo")
     assert person.complaints == []
+
+
+@pytest.mark.data("real/dreams_spindles/excerpt3.edf")
+def test_a_real_recording_is_mapped_by_hand_staged_and_reviewed(
+    browser: Any, server: Server, shared_data: Path
+) -> None:
+    person = Person(browser, server)
+    page = person.page
+    person.drop(shared_data / "real/dreams_spindles/excerpt3.edf")
+    assert "20 channels" in person.text("#facts")
+    labels = page.get_by_label("Channel of C3").locator("option").all_inner_texts()
+    occipital = next(text for text in labels if text.startswith("O1"))
+    page.get_by_label("Channel of C3").select_option(label=occipital)
+    page.wait_for_selector("#automatic:not([hidden])")
+    person.stage()
+    assert "O1" in person.text("#origin")
+    page.keyboard.press("n")
+    page.keyboard.press("2")
+    page.wait_for_selector("#undo:not([disabled])")
+    with page.expect_download() as saved:
+        page.click("#take >> text=EDF+")
+    assert saved.value.suggested_filename == "excerpt3-hypnogram.edf"
+    assert person.complaints == []
+    assert person.hosts == {f"127.0.0.1:{server.port}"}
+
+
+@pytest.mark.data("real/rsleep_nox/subject1.edf")
+def test_a_home_recording_is_shown_and_what_cannot_be_staged_says_why(
+    browser: Any, server: Server, shared_data: Path
+) -> None:
+    person = Person(browser, server)
+    page = person.page
+    person.drop(shared_data / "real/rsleep_nox/subject1.edf")
+    assert page.locator("#lane-list input").count() > 3
+    page.click("#stage")
+    page.wait_for_selector("#take-card:not([hidden]), #stage-error:not([hidden])")
+    assert person.text("#stage-error") == "" or "subject1" in person.text("#stage-error")
+    assert person.complaints == []
+
+
+@pytest.mark.slow
+def test_a_whole_night_of_160_mb_is_staged_and_panned(
+    browser: Any, server: Server, tmp_path: Path
+) -> None:
+    simulate_night(1, hours=8).write(tmp_path / "night.edf")
+    person = Person(browser, server)
+    person.drop(tmp_path / "night.edf")
+    person.stage()
+    for span in ("10", "3600", "86400"):
+        person.page.select_option("#span", span)
+        person.page.keyboard.press("End")
+    assert person.page.get_attribute("#overview", "aria-valuenow") == "960"
+    assert person.complaints == []

@@ -37,6 +37,13 @@ class Server:
         return [folder for page in self.temporary.glob("nightstack-*") for folder in page.iterdir()]
 
     @property
+    def cpu_s(self) -> float:
+        """Return the CPU seconds the server itself has used, its workers not counted."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def peak_mb(self) -> float:
         """Return the most memory the server itself has held."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")

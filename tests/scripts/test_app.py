@@ -68,7 +68,9 @@ def test_a_script_goes_from_upload_to_result(staged: tuple[Any, dict]) -> None:
     assert night["jobs"]["stage"]["error"] == ""
     result = client.get(f"/api/nights/{night['id']}/result").json()
     assert len(result["stages"]) == len(result["proba"]) == 24
-    assert result["facts"]["simulated"] == ["The recording is simulated: no person slept this night."]
+    assert result["facts"]["simulated"] == [
+        "The recording is simulated: no person slept this night."
+    ]
     assert {"tst_min", "se_percent"} <= {row["name"] for row in result["statistics"]}
     assert result["alarms"][0]["name"] in ("too short", "nap instead of night")
     assert set(night["jobs"]["stage"]["seconds"]) >= {"read", "stage", "correct", "write"}
@@ -92,7 +94,9 @@ def test_scoring_undo_and_every_export_agree(staged: tuple[Any, dict], tmp_path:
     client, night = staged
     at = f"/api/nights/{night['id']}"
     before = client.get(f"{at}/result").json()["stages"]
-    told = client.put(f"{at}/stages", json=[{"epoch": 5, "stage": "N3"}, {"epoch": 6, "stage": "R"}])
+    told = client.put(
+        f"{at}/stages", json=[{"epoch": 5, "stage": "N3"}, {"epoch": 6, "stage": "R"}]
+    )
     assert [change["after"] for change in told.json()["changes"]] == ["N3", "R"]
     undone = client.post(f"{at}/undo").json()
     assert undone["changes"][0]["epoch"] == 6
@@ -240,7 +244,9 @@ def test_two_hundred_requests_at_once_are_served_or_refused(
                 for _ in range(200)
             )
             answers = await asyncio.gather(*asked, return_exceptions=True)
-        return [a.status_code if isinstance(a, httpx.Response) else type(a).__name__ for a in answers]
+        return [
+            a.status_code if isinstance(a, httpx.Response) else type(a).__name__ for a in answers
+        ]
 
     told = asyncio.run(storm())
     assert {code for code in told if isinstance(code, int)} <= {201, 409, 503}
