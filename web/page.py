@@ -15,7 +15,6 @@ import numpy as np
 from evaluation import export
 from evaluation.plain import plain
 from evaluation.plots.style import COLOURS, TOP_TO_BOTTOM
-from evaluation.report import PURPOSE
 from nights.hypnogram import Hypnogram
 from recordings.channels import TARGETS
 from web import work
@@ -70,7 +69,6 @@ class Page:
     async def about(self) -> dict[str, Any]:
         """Return what can be asked for, and the limits."""
         return {
-            "purpose": PURPOSE,
             **await self.offered(),
             "stager": self.settings.stager,
             "decoder": self.settings.decoder,
@@ -84,7 +82,7 @@ class Page:
         }
 
     async def offered(self) -> dict[str, Any]:
-        """Return stagers and decoders, once a worker has looked for them."""
+        """Return what a worker finds on this machine: stagers and decoders."""
         return await _result(self._offered)
 
     # ------------------------------------------------------------------------------ recordings

@@ -73,6 +73,7 @@ def offered(*, step: Tell) -> dict[str, Any]:
     Weights that have not been fetched are listed as not there: nothing is fetched for a visitor.
     """
     from engine.weights import manifest
+    from evaluation.report import PURPOSE
     from staging.correct import DENOISER
     from staging.decoders import DECODERS
 
@@ -82,7 +83,8 @@ def offered(*, step: Tell) -> dict[str, Any]:
             there = weights.converted.exists() or weights.path.exists()
             facts = {"name": weights.name, "there": there, "licence": weights.licence}
             stagers.append(facts | {"reads": f"view {weights.view}"})
-    return {"stagers": stagers, "decoders": [*DECODERS, DENOISER, UNCORRECTED]}
+    decoders = [*DECODERS, DENOISER, UNCORRECTED]
+    return {"purpose": PURPOSE, "stagers": stagers, "decoders": decoders}
 
 
 def warm(stager: str, decoder: str, device: str, *, step: Tell) -> None:

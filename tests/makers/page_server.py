@@ -1,4 +1,4 @@
-"""The page as a person starts it: `app.py` in a process of its own, its uploads in a known place."""
+"""The page as a person starts it: `app.py` in its own process, uploads in a known place."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def running(temporary: Path, *arguments: str) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, ROOT / "app.py", "--port", str(port), *arguments]
+    command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), *arguments]
     environment = os.environ | {"TMPDIR": str(temporary)}
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
