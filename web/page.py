@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import queue
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ EXPORTS: dict[str, tuple[Callable[[Hypnogram, Path], None], str]] = {
     "json": (export.write_json, "application/json"),
 }
 MOST_COLUMNS, MOST_SIGNALS = 4000, 64  # of one view: a wide screen, a large montage
+_FLAG = re.compile(r"name one with --channel \S+", re.IGNORECASE)  # what a command line is told
 _WATCH_S = 0.05  # how often an answer that waits for a job looks at it
 
 
@@ -62,9 +64,9 @@ class Page:
 
     def close(self) -> None:
         """End the processes and remove every upload."""
-        self.visitors.close()
         self.readers.close()
         self.stagers.close()
+        self.visitors.close()  # last: nobody writes any more
 
     async def about(self) -> dict[str, Any]:
         """Return what can be asked for, and the limits."""
@@ -286,4 +288,4 @@ async def _result(job: Job, night: Night | None = None) -> Any:
 def _for_visitor(error: str, night: Night) -> str:
     """Return an error in the visitor's words: their name of the file, no folder of ours."""
     told = error.replace(f"{night.folder}/", "").replace(night.path.name, night.name)
-    return told.replace("Name one with --channel", "Name one on this page:")
+    return _FLAG.sub("name one under Channels", told)

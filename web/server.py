@@ -24,7 +24,7 @@ logger = logging.getLogger("nightstack")
 DESCRIPTION = """Upload a recording, correct its channels, stage it, review it, take it away.
 
 Keep the cookie of the first answer: your nights hang on it. Requests that change something carry
-the header `X-Nightstack: 1`. A server with a token wants `Authorization: Bearer TOKEN`.
+the header X-Nightstack: 1. A server with a token wants Authorization: Bearer TOKEN.
 """
 MOST_CONNECTIONS = 128  # more are answered 503 by the server itself
 _SWEEP_S = 30.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -73,6 +74,17 @@ def test_a_script_goes_from_upload_to_result(staged: tuple[Any, dict]) -> None:
     assert {"tst_min", "se_percent"} <= {row["name"] for row in result["statistics"]}
     assert result["alarms"][0]["name"] in ("too short", "nap instead of night")
     assert set(night["jobs"]["stage"]["seconds"]) >= {"read", "stage", "correct", "write"}
+
+
+def test_the_script_of_the_documentation_runs(
+    server: Server, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs/web.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "night.edf").write_bytes(recording.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(script.replace("http://127.0.0.1:8050", server.url), {})
+    assert len((tmp_path / "hypnogram.csv").read_text().splitlines()) == 25
 
 
 def test_a_view_is_the_filtered_signal(staged: tuple[Any, dict], recording: Path) -> None:

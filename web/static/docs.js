@@ -2,10 +2,11 @@
 
 import { $, make } from "./dom.js";
 
-const EXAMPLE = `curl -c jar -b jar -H "X-Nightstack: 1" -T night.edf -X POST "${location.origin}/api/nights?name=night.edf"
-curl -c jar -b jar -H "X-Nightstack: 1" --json '{"stager": "yasa"}' ${location.origin}/api/nights/ID/staging
-curl -c jar -b jar ${location.origin}/api/nights/ID            # until jobs.stage.state is "done"
-curl -c jar -b jar -OJ ${location.origin}/api/nights/ID/hypnogram.csv`;
+const EXAMPLE = `at=${location.origin}/api/nights
+curl -c jar -b jar -H "X-Nightstack: 1" -T night.edf -X POST "$at?name=night"
+curl -c jar -b jar -H "X-Nightstack: 1" --json '{"stager": "yasa"}' $at/ID/staging
+curl -c jar -b jar $at/ID                      # until jobs.stage.state is "done"
+curl -c jar -b jar -OJ $at/ID/hypnogram.csv`;
 
 const description = await (await fetch("/openapi.json")).json();
 $("description").textContent = description.info.description;

@@ -134,7 +134,7 @@ export class Overview {
     const left = x(Math.max(0, from));
     const wide = Math.max(3, x(Math.min(this.duration, from + span)) - left);
     c.fillStyle = "rgb(28 74 138 / 12%)";
-    c.fillRect(left, 0, wide, height - AXIS);
+    if (span < 0.6 * this.duration) c.fillRect(left, 0, wide, height - AXIS); // else it only dims
     c.strokeStyle = "#1c4a8a";
     c.lineWidth = 1.5;
     c.strokeRect(left, 0.75, wide, height - AXIS - 1.5);
