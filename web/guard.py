@@ -103,7 +103,7 @@ class Guard:
             return _refuse(403, "The header X-Nightstack is missing; its value does not matter.")
         if method not in _SAFE and (method, path) != UPLOAD:
             announced = headers.get("content-length", "")
-            if "transfer-encoding" in headers or (announced and not announced.isdigit()):
+            if "transfer-encoding" in headers or (announced and not announced.isdecimal()):
                 return _refuse(411, "The length of the body must be announced.")
             if int(announced or 0) > LARGEST_BODY:
                 return _refuse(413, f"At most {LARGEST_BODY} bytes are read here.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -53,9 +54,22 @@ class Token(BaseModel):
 def api(page: Page, guard: Guard) -> APIRouter:
     """Return the JSON interface."""
     router = APIRouter(prefix="/api")
+    _server(router, page, guard)
+    _nights(router, page)
+    _signals(router, page)
+    _staging(router, page)
+    _scoring(router, page)
+    _take_away(router, page)
+    return router
 
-    def mine(request: Request, night_id: str) -> Night:
-        return page.night(request.scope["visitor"], night_id)
+
+def _mine(page: Page) -> Callable[[Request, str], Night]:
+    """Return what finds a night of the visitor who asks."""
+    return lambda request, night_id: page.night(request.scope["visitor"], night_id)
+
+
+def _server(router: APIRouter, page: Page, guard: Guard) -> None:
+    """Add what concerns no night."""
 
     @router.get("/about", tags=["server"], summary="Stagers, decoders, limits")
     async def about() -> Any:
@@ -68,6 +82,11 @@ def api(page: Page, guard: Guard) -> APIRouter:
             raise Refusal(401, "This is not the token.")
         headers = {"set-cookie": cookie(guard.token_cookie, given.token)}
         return JSONResponse({"ok": True}, headers=headers)
+
+
+def _nights(router: APIRouter, page: Page) -> None:
+    """Add nights: list, upload, look, remove."""
+    mine = _mine(page)
 
     @router.get("/nights", tags=["nights"], summary="Your nights")
     def nights(request: Request) -> Any:
@@ -82,7 +101,7 @@ def api(page: Page, guard: Guard) -> APIRouter:
     )
     async def upload(request: Request, name: str = "recording") -> Any:
         announced = request.headers.get("content-length", "")
-        size = int(announced) if announced.isdigit() else None
+        size = int(announced) if announced.isdecimal() else None
         return await page.upload(request.scope["visitor"], name, size, request.stream())
 
     @router.get("/nights/{night_id}", tags=["nights"], summary="A night and its progress")
@@ -92,6 +111,11 @@ def api(page: Page, guard: Guard) -> APIRouter:
     @router.delete("/nights/{night_id}", tags=["nights"], summary="Remove a night", status_code=204)
     def remove(request: Request, night_id: str) -> None:
         page.remove(mine(request, night_id), request.scope["visitor"])
+
+
+def _signals(router: APIRouter, page: Page) -> None:
+    """Add channels and what is drawn of them."""
+    mine = _mine(page)
 
     @router.put("/nights/{night_id}/channels", tags=["nights"], summary="Name channels by hand")
     async def channels(request: Request, night_id: str, given: Channels) -> Any:
@@ -114,15 +138,10 @@ def api(page: Page, guard: Guard) -> APIRouter:
         body = page.view(mine(request, night_id), keys.split(","), from_s, to_s, columns)
         return Response(body, media_type="application/octet-stream")
 
-    _staging(router, page)
-    return router
-
 
 def _staging(router: APIRouter, page: Page) -> None:
-    """Add the addresses of staging, review and results."""
-
-    def mine(request: Request, night_id: str) -> Night:
-        return page.night(request.scope["visitor"], night_id)
+    """Add staging and its result."""
+    mine = _mine(page)
 
     @router.post("/nights/{night_id}/staging", tags=["results"], summary="Stage", status_code=202)
     async def stage(request: Request, night_id: str, order: Staging) -> Any:
@@ -131,6 +150,11 @@ def _staging(router: APIRouter, page: Page) -> None:
     @router.get("/nights/{night_id}/result", tags=["results"], summary="Everything of the result")
     def result(request: Request, night_id: str) -> Any:
         return page.result(mine(request, night_id))
+
+
+def _scoring(router: APIRouter, page: Page) -> None:
+    """Add changes by hand."""
+    mine = _mine(page)
 
     @router.put("/nights/{night_id}/stages", tags=["results"], summary="Score epochs by hand")
     def score(request: Request, night_id: str, given: list[Scored]) -> Any:
@@ -146,6 +170,11 @@ def _staging(router: APIRouter, page: Page) -> None:
     @router.post("/nights/{night_id}/redo", tags=["results"], summary="Do it again")
     def redo(request: Request, night_id: str) -> Any:
         return page.change(mine(request, night_id), lambda r: [c for c in [r.redo()] if c])
+
+
+def _take_away(router: APIRouter, page: Page) -> None:
+    """Add files."""
+    mine = _mine(page)
 
     @router.get(
         "/nights/{night_id}/hypnogram.{kind}",

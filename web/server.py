@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -67,8 +68,6 @@ def create_app(settings: Settings) -> FastAPI:
 
 def serve(settings: Settings, *, ready: bool = False) -> None:
     """Serve until stopped by hand; with `ready`, stop as soon as the first request could come."""
-    import uvicorn
-
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,
@@ -87,7 +86,7 @@ def serve(settings: Settings, *, ready: bool = False) -> None:
     server.run()
 
 
-def _stopping(server):  # type: ignore[no-untyped-def]
+def _stopping(server: uvicorn.Server) -> Callable[[], Awaitable[None]]:
     """Return what stops a server at its first chance."""
 
     async def stop() -> None:

@@ -137,6 +137,8 @@ class Visitors:
             owner.uploading -= 1
             self._uploads -= 1
             owner.seen = time.monotonic()
+            if not (owner.nights or owner.uploading):  # refused: leaves no trace
+                self._known.pop(visitor, None)
 
     def remove(self, visitor: str, night: Night) -> None:
         """Forget one night and remove its folder."""

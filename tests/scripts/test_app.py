@@ -293,6 +293,26 @@ def test_idle_visitors_are_forgotten(tmp_path: Path) -> None:
     assert not visitors.folder.exists()
 
 
+def test_refused_visitors_take_no_place(tmp_path: Path) -> None:
+    from web.refusal import Refusal
+    from web.settings import Settings
+    from web.visitors import Visitors, new_id
+
+    visitors = Visitors(Settings(max_visitors=2))
+    try:
+        for _ in range(5):
+            with pytest.raises(Refusal, match="no"), visitors.upload(new_id(), "night"):
+                raise Refusal(415, "no")
+        for _ in range(2):
+            with visitors.upload(new_id(), "night"):
+                pass
+        with pytest.raises(Refusal, match="Too many people"), visitors.upload(new_id(), "night"):
+            pass
+        assert len(list(visitors.folder.iterdir())) == 2
+    finally:
+        visitors.close()
+
+
 # -------------------------------------------------------------------------------------- the script
 
 
