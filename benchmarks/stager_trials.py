@@ -27,7 +27,7 @@ from engine.staging_task import StagingTask, summary
 from evaluation.metrics import confusion, metrics_from
 from nights.splits import Split
 from nights.stages import UNSCORED
-from nights.windows import Windows
+from nights.windows import NightWindows, Windows
 from recordings.channels import PREFERENCE
 from recordings.views import VIEWS, View
 
@@ -145,7 +145,7 @@ def prepare(
 def first_batch(model: Any, recipe: Recipe, cfg: Training, nights: Nights) -> Windows:
     """Return the first windows of the training nights, as many as a step takes."""
     length = model.window or recipe.window
-    windows = open_windows(reads(model, cfg), nights.parts["train"], length)
+    windows = open_windows(model, nights.parts["train"], length, channels=reads(model, cfg))
     return windows.__getitems__(range(min(recipe.batch_size, len(windows))))
 
 
@@ -192,7 +192,9 @@ def trial(
     """
     model, recipe, cfg = prepare(name, preset, nights, channels=channels, seed=seed)
     batch = first_batch(model, recipe, cfg, nights)
-    fit_statistics(model, open_windows(reads(model, cfg), nights.parts["train"], 20))
+    fit_statistics(
+        model, open_windows(model, nights.parts["train"], 20, channels=reads(model, cfg))
+    )
     step_s = step_seconds(model, StagingTask(), batch)
     n_steps = n_steps or max(VALIDATIONS, round(cpu_seconds / step_s))
     model, recipe, cfg = prepare(name, preset, nights, channels=channels, seed=seed)
@@ -233,7 +235,9 @@ def loss_falls(name: str, preset: str, nights: Nights, *, n_steps: int = 6) -> t
     """Return the loss of one batch before and after a few steps on it, without dropout."""
     model, recipe, cfg = prepare(name, preset, nights)
     batch = first_batch(model, replace(recipe, batch_size=2), cfg, nights)
-    fit_statistics(model, open_windows(reads(model, cfg), nights.parts["train"], 20))
+    fit_statistics(
+        model, open_windows(model, nights.parts["train"], 20, channels=reads(model, cfg))
+    )
     weights = loss_weights(recipe, nights.parts["train"], model.config.n_classes)
     task, losses = StagingTask(class_weights=weights), []
     for part in model.modules():
@@ -252,7 +256,7 @@ def loss_falls(name: str, preset: str, nights: Nights, *, n_steps: int = 6) -> t
 
 def band_powers(nights: Sequence[StoredNight], channels: Sequence[str]) -> tuple[Any, Any]:
     """Return log band powers (N, channels x bands) of all scored epochs, and their stages (N,)."""
-    windows = open_windows(channels, nights, None)
+    windows = NightWindows([night.path for night in nights], channels, None)
     features, stages = [], []
     for index in range(len(windows)):
         night = windows[index]

@@ -112,7 +112,7 @@ def embedding(model: Any, night: StoredNight) -> np.ndarray:
     """Return what the encoder makes of every epoch of a night, float16 (E, D)."""
     model.eval()
     device = next(model.parameters()).device
-    batch = open_windows(model.channels, [night], None, keep_unscored=True)[0]
+    batch = open_windows(model, [night], None, keep_unscored=True)[0]
     signals = {name: x.to(device) for name, x in batch.signals.items()}
     present = {name: there.to(device) for name, there in batch.present.items()}
     return model.embed(signals, present)[0].float().cpu().numpy().astype(np.float16)

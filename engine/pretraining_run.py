@@ -85,7 +85,9 @@ def pretrain(cfg: Pretraining) -> dict[str, Any]:
         if distributed.is_first():
             dump(cfg, folder.config)
             write_split(cfg.out, split)
-        card = card_of(parts, split, split.folds[0], list(model.channels))
+        card = card_of(
+            parts, split, split.folds[0], list(model.channels), nights[0].normalise(model)
+        )
         card |= {"trained_by": "main_pretrain.py", "preset": cfg.preset, "task": "pre-training"}
         card["encoders"] = {n: _told(p) for n, p in encoders.items() if n in model.channels}
         card["seen"] = sorted(seen | {n.name for part in ("train", "val") for n in parts[part]})
@@ -146,12 +148,11 @@ def _fit(
     card: dict[str, Any],
 ) -> dict[str, Any]:
     """Train, and return the row of the best pass."""
-    channels = model.channels
     draw = one_channel if cfg.model == "neuronet" else DRAWS[cfg.channel_draw]
 
     def epochs(nights: Sequence[StoredNight], **options: Any) -> NightWindows:
         """Return windows of one epoch."""
-        return open_windows(channels, nights, 1, seed=cfg.seed, **options)
+        return open_windows(model, nights, 1, seed=cfg.seed, **options)
 
     source = WindowSource(
         epochs(parts["train"], keep_unscored=True, channel_draw=draw),

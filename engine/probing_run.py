@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -41,6 +41,9 @@ from nights.atomic import write_text
 from nights.night import Night, NightError
 from nights.splits import Split, write_split
 
+if TYPE_CHECKING:
+    from evaluation.plots.embedding import Method
+
 logger = logging.getLogger("nightstack")
 
 
@@ -67,7 +70,7 @@ def probe(cfg: Probing) -> dict[str, Any]:
         if distributed.is_first():
             dump(cfg, cfg.out / "config.json")
             write_split(cfg.out, run.split)
-        results = {
+        results: dict[str, Any] = {
             "task": cfg.task,
             "event_rule": cfg.event_rule if run.target.events else None,
             "mode": "scratch" if cfg.scratch else cfg.mode,
@@ -96,7 +99,7 @@ def export(cfg: Probing) -> Features:
             nights = nights[:3]
         features = make_features(cfg.export, init, nights, device)
     if cfg.picture != "none":
-        _draw(cfg, features, nights)
+        _draw(cfg.picture, features, nights, cfg.seed)
     return features
 
 
@@ -146,8 +149,8 @@ class _Run:
     def fraction(self, fraction: float) -> dict[str, Any]:
         """Train and test every fold with this fraction of the labels; return the figures."""
         out = self.cfg.out / f"labels{100 * fraction:g}"
-        numbers = self.cfg.fold or range(len(self.split.folds))
-        numbers = list(numbers)[:2] if self.cfg.dry_run else list(numbers)
+        numbers = list(self.cfg.fold or range(len(self.split.folds)))
+        numbers = numbers[:2] if self.cfg.dry_run else numbers
         counts = []
         for number in numbers:
             folder = out / f"fold{number}"
@@ -187,7 +190,9 @@ class _Run:
             headline=cfg.headline or self.recipe.headline,
             whole=cfg.mode == "whole",
         )
-        card = card_of(dict(parts), self.split, self.split.folds[number], list(model.channels))
+        rule = parts["train"][0].normalise(model)
+        fold = self.split.folds[number]
+        card = card_of(dict(parts), self.split, fold, list(model.channels), rule)
         card |= {"trained_by": "main_probe.py", "task": cfg.task, "mode": cfg.mode}
         card |= {"classes": list(self.target.classes), "labels": counts.tolist()}
         card["simulated"] = bool(card["simulated"] or self.model_card.get("simulated"))
@@ -226,7 +231,7 @@ class _Run:
         if self.features is not None:
             return FeatureSource(self.features, labels, length, size, n_batches=n_batches)
         windows = open_windows(
-            load_weights(self.init)[0].channels,
+            load_weights(self.init)[0],
             [self.nights[name] for name in labels],
             length or None,
             stride=max(1, length // 2),
@@ -238,8 +243,7 @@ class _Run:
         """Return a night to be judged by these labels."""
         if self.features is not None:
             return Held(night, labels, features=self.features)
-        channels = load_weights(self.init)[0].channels
-        windows = open_windows(channels, [night], None, keep_unscored=True)
+        windows = open_windows(load_weights(self.init)[0], [night], None, keep_unscored=True)
         return Held(night, labels, windows=windows)
 
     def _divided(self) -> Split:
@@ -330,17 +334,17 @@ def _readable(nights: Sequence[StoredNight], model: Any) -> list[StoredNight]:
     return kept
 
 
-def _draw(cfg: Probing, features: Features, nights: Sequence[StoredNight]) -> None:
+def _draw(method: Method, features: Features, nights: Sequence[StoredNight], seed: int) -> None:
     """Draw the embedded epochs of the nights, coloured by stage, beside the features."""
     from evaluation.plots.embedding import embedding_figure, projected
     from evaluation.plots.style import save_figure
 
     rows = np.concatenate([features.of(night.name) for night in nights]).astype(np.float32)
     stages = np.concatenate([np.asarray(Night.open(night.path).stages) for night in nights])
-    rng = np.random.default_rng(cfg.seed)
-    points, kept = projected(rows, cfg.picture, rng=rng)
+    rng = np.random.default_rng(seed)
+    points, kept = projected(rows, method, rng=rng)
     title = f"{len(kept)} epochs of {len({night.person for night in nights})} persons"
     if features.manifest["simulated"]:
         title += ", simulated"
-    figure = embedding_figure(points, stages[kept], title=title, method=cfg.picture)
+    figure = embedding_figure(points, stages[kept], title=title, method=method)
     save_figure(figure, features.folder / "embedding.png")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast
 
@@ -125,7 +125,7 @@ def fit(
     )
     if cfg.find_batch:
         full = sorted(train_nights, key=lambda n: (len(channels.keys() & n.samples), n.n_epochs))
-        largest = open_windows(model, cfg, full[::-1], length)
+        largest = open_windows(model, full[::-1], length, channels=channels)
         recipe = fitting(recipe, model, task, largest, cfg.memory_mb)
     windows = _training_windows(model, recipe, cfg, train_nights, length)
     source = WindowSource(
@@ -154,9 +154,9 @@ def _training_windows(
     """Return windows that are cut, cropped and changed anew in every pass."""
     return open_windows(
         model,
-        cfg,
         nights,
         length,
+        channels=reads(model, cfg),
         stride=recipe.stride or length,
         seed=cfg.seed,
         trim_epochs=cfg.trim_epochs,
@@ -168,7 +168,7 @@ def _training_windows(
 def _every_epoch(model: Any, cfg: Settings, nights: Sequence[StoredNight]) -> NightWindows:
     """Return windows in which every epoch of the training nights stands once."""
     options = {"keep_tail": True, "keep_unscored": True, "trim_epochs": cfg.trim_epochs}
-    return open_windows(model, cfg, nights, model.window and 20, **options)
+    return open_windows(model, nights, model.window and 20, channels=reads(model, cfg), **options)
 
 
 def _held_out(
@@ -176,9 +176,9 @@ def _held_out(
 ) -> NightWindows:
     """Return the validation nights as windows side by side, or whole."""
     if recipe.validate == "nights" or model.window is None:
-        return open_windows(model, cfg, nights, None)
+        return open_windows(model, nights, None, channels=reads(model, cfg))
     options = {"keep_tail": True, "trim_epochs": cfg.trim_epochs}
-    return open_windows(model, cfg, nights, model.window, **options)
+    return open_windows(model, nights, model.window, channels=reads(model, cfg), **options)
 
 
 def fitting(
@@ -202,17 +202,21 @@ def fitting(
 
 def open_windows(
     model: Any,
-    cfg: Settings,
     nights: Sequence[StoredNight],
     n_epochs: int | None,
+    *,
+    channels: Iterable[str] = (),
     **options: Any,
 ) -> NightWindows:
-    """Return windows of nights with the channels the model reads and any of them has."""
+    """Return windows of nights, scaled as the model wants them.
+
+    Of `channels` (default: all that the model reads) they have those that any of the nights has.
+    """
     there = {name for night in nights for name in night.samples}
-    channels = [name for name in reads(model, cfg) if name in there]
+    wanted = [name for name in channels or model.channels if name in there]
     rule = nights[0].normalise(model)
     paths = [night.path for night in nights]
-    return NightWindows(paths, channels, n_epochs, normalise=rule, **options)
+    return NightWindows(paths, wanted, n_epochs, normalise=rule, **options)
 
 
 def loss_weights(recipe: Recipe, nights: Sequence[StoredNight], n_classes: int) -> Sequence[float]:
@@ -228,7 +232,7 @@ def stage_nights(model: Any, nights: Sequence[StoredNight], cfg: Settings) -> li
     """Stage nights as in use, every stride-1 window of them."""
     if cfg.dry_run:
         nights = shortest({"test": list(nights)})["test"]
-    windows = open_windows(model, cfg, nights, None)
+    windows = open_windows(model, nights, None, channels=reads(model, cfg))
     return list(predict(model, windows, trim_epochs=cfg.trim_epochs))
 
 

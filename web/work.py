@@ -73,7 +73,7 @@ def offered(*, step: Tell) -> dict[str, Any]:
     Weights that have not been fetched are listed as not there: nothing is fetched for a visitor.
     """
     from engine.weights import manifest
-    from evaluation.report import PURPOSE
+    from evaluation.page import PURPOSE
     from staging.correct import DENOISER
     from staging.decoders import DECODERS
 

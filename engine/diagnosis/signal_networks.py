@@ -172,7 +172,7 @@ class SignalNetwork:
             seed=seed,
             trim_epochs=PAD_EPOCHS if staged else None,
             keep_unscored=True,
-            normalise=nights[0].normalise,
+            normalise=nights[0].normalise(model),
         )
 
 
@@ -215,7 +215,7 @@ class NightReader:
                 f"night {case.night!r}: {wrong[0]} has {night.samples_per_epoch(wrong[0])} samples "
                 f"per epoch, LPSGM reads {model.channels[wrong[0]]}: take view psg9 or psg9c"
             )
-        signals = night.read(shared, case.first, case.n_epochs, normalise=known.normalise)
+        signals = night.read(shared, case.first, case.n_epochs, normalise=known.normalise(model))
         recorded = torch.from_numpy(night.recorded[case.first : case.first + case.n_epochs])
         present = dict.fromkeys(shared, recorded)
         features, _ = night_features(model.eval(), signals, present, stride=self.stride)
