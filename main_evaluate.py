@@ -5,16 +5,21 @@ python main_evaluate.py compare ours.npz theirs.npz
 python main_evaluate.py scorers several_scorers.npz
 python main_evaluate.py correction --outputs stager.npz
 python main_evaluate.py language --weights sleepgpt-night-open --hypnograms scorings
+python main_evaluate.py night scored_by_hand.xml runs/stage/night
+python main_evaluate.py cohort runs/stage
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from command_line import dump, run_command
-from evaluation.settings import Compare, Correction, Language, Scorers, Staging
+from evaluation.settings import Cohort, Compare, Correction, Language, Night, Scorers, Staging
 
 
 def staging(cfg: Staging) -> int:
@@ -76,6 +81,35 @@ def language(cfg: Language) -> int:
     return _done(cfg, evaluate_language(**_settings(cfg)))
 
 
+def night(cfg: Night) -> int:
+    """Lay two scorings of one night side by side."""
+    from evaluation.comparison_page import write_comparison
+    from evaluation.metrics import metrics_from
+    from staging.scored import read_pair
+
+    pair = read_pair(cfg.first, cfg.second)
+    write_comparison(pair, cfg.out / "comparison.html")
+    found = metrics_from(pair.confusion)
+    told = f"kappa {found['kappa']:.3f}, accuracy {found['accuracy']:.3f}, "
+    return _done(cfg, f"{told}{found['n_epochs']:.0f} epochs\n{cfg.out / 'comparison.html'}\n")
+
+
+def cohort(cfg: Cohort) -> int:
+    """Show a folder of staged nights on one page."""
+    from evaluation.cohort_page import PAGE, write_cohort
+    from staging.scored import read_cohort
+
+    found, out = read_cohort(cfg.folder, 2 if cfg.dry_run else None), cfg.out or cfg.folder
+    if cfg.out:
+        way = Path(os.path.relpath(cfg.folder, cfg.out))
+        links = {f["night"]: str(way / f["night"] / "report.html") for f in found.nights}
+        found = replace(found, links=links)
+    write_cohort(found, out / PAGE)
+    told = f"{len(found.nights)} nights, {len(found.refusals)} refused"
+    sys.stdout.write(f"{told}\n{out / PAGE}\n")
+    return 0
+
+
 def _settings(cfg: Any) -> dict[str, Any]:
     """Return what decides a result: every field but those of the machine."""
     return {name: v for name, v in vars(cfg).items() if name not in ("threads", "device")}
@@ -94,6 +128,8 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "scorers": (Scorers, scorers),
     "correction": (Correction, correction),
     "language": (Language, language),
+    "night": (Night, night),
+    "cohort": (Cohort, cohort),
 }
 
 

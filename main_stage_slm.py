@@ -96,7 +96,7 @@ def main(cfg: Config) -> int:
     for source, coming in progress(read_ahead(todo, reader), len(todo)):
         with outcome.night(source.name) as step:
             sys.stdout.write(staging.stage(source, coming, step, alone=len(sources) == 1))
-    told = staging.sum_up(sources, person_letters=cfg.person_letters)
+    told = staging.sum_up(sources, outcome.refusals, person_letters=cfg.person_letters)
     sys.stdout.write(told + outcome.table())
     return outcome.close(skip_errors=cfg.skip_errors)
 

@@ -7,22 +7,19 @@ loaded from elsewhere, and every text that came from a file is escaped.
 
 from __future__ import annotations
 
-import base64
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote
 
 import numpy as np
 
 from evaluation.alarm import SEVERITIES, Alarm, gravest_first
 from evaluation.body import DEFINITIONS as BODY_DEFINITIONS
 from evaluation.body import EVENT_WORDS, BodyReport, examples
+from evaluation.page import number, png_address, render_page, svg_address
 from evaluation.plots import (
-    COLOURS,
     changed,
     confidence,
     encode,
@@ -75,7 +72,6 @@ STAGE_COLUMNS = {
     "bouts": "Bouts",
     "bout_mean_min": "Mean bout, min",
 }
-PURPOSE = "For research. This is not a medical device and no basis for a diagnosis or a treatment."
 
 
 class Described(Protocol):
@@ -110,6 +106,14 @@ class ReferenceScoring:
     reference: Hypnogram
     metrics: Mapping[str, Any]
     confusion: np.ndarray
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What made a stager give its stages: how it was found, and (caption, PNG) of each picture."""
+
+    words: str
+    pictures: tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +154,8 @@ class NightReport:
         Repairs of the file and other things to know.
     body : BodyReport or None
         Heart, breath and oxygen: courses under the hypnogram, a summary, a few events drawn.
+    explanation : Explanation or None
+        What spoke for the stages.
     """
 
     name: str
@@ -169,6 +175,7 @@ class NightReport:
     simulated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     body: BodyReport | None = None
+    explanation: Explanation | None = None
 
 
 def write_report(report: NightReport, path: Path) -> None:
@@ -178,22 +185,9 @@ def write_report(report: NightReport, path: Path) -> None:
 
 def render(report: NightReport) -> str:
     """Return the report as the text of one HTML page; the same report gives the same text."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # labels and names come from files: none may become markup
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "share": _share}
-    template = environment.get_template("report.html.j2")
-    return template.render(
+    return render_page(
+        "report.html.j2",
         report=report,
-        purpose=PURPOSE,
-        nan=math.nan,
-        colours=COLOURS,
         alarms=gravest_first(report.alarms),
         verdict=_verdict(report.alarms),
         facts=_facts(report),
@@ -211,6 +205,7 @@ def render(report: NightReport) -> str:
         changes=change_rows(report),
         change_counts=_change_counts(report),
         review=review_rows(report),
+        explained=_explained(report.explanation),
     )
 
 
@@ -237,7 +232,7 @@ def change_rows(report: NightReport) -> list[dict[str, Any]]:
     rows = []
     for epoch in np.flatnonzero(changed(raw, result)).tolist():
         rows.append(
-            _epoch(result, epoch)
+            epoch_place(result, epoch)
             | {
                 "before": raw.names[epoch],
                 "after": result.names[epoch],
@@ -260,7 +255,7 @@ def review_rows(report: NightReport) -> list[dict[str, Any]]:
     pictures = _review_pictures(report, listed[:REVIEW_DRAWN])
     for epoch in listed:
         ranked = sorted(enumerate(result.proba[epoch]), key=lambda pair: -pair[1])  # type: ignore[index]
-        row = _epoch(result, epoch) | {
+        row = epoch_place(result, epoch) | {
             "stage": result.names[epoch],
             "before": report.raw.names[epoch] if report.raw is not None else "",
             "probabilities": [(result.classes[code], float(p)) for code, p in ranked if p >= 0.005],
@@ -283,21 +278,7 @@ def _to_review(report: NightReport) -> list[int]:
     return [*first, *improbable[:REVIEW_IMPROBABLE]]
 
 
-def number(value: float) -> str:
-    """Return a number as a reader wants it: whole when it is, a dash when there is none."""
-    if not math.isfinite(value):
-        return "–"
-    if float(value).is_integer():
-        return f"{int(value)}"
-    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.3g}"
-
-
 # -------------------------------------------------------------------------------------- pieces
-
-
-def _share(value: float) -> str:
-    """Return a probability as a percentage, a dash when there is none."""
-    return "–" if not math.isfinite(value) else f"{100 * value:.0f} %"
 
 
 def _verdict(alarms: tuple[Alarm, ...]) -> tuple[str, str]:
@@ -328,7 +309,7 @@ def _picture(report: NightReport) -> str:
     figure = night_figure(
         report.hypnogram, raw=report.raw, reference=reference, eeg=report.eeg, courses=courses
     )
-    return _svg_address(encode(figure, "svg"))
+    return svg_address(encode(figure, "svg"))
 
 
 def _review_pictures(report: NightReport, epochs: list[int]) -> dict[int, str]:
@@ -336,11 +317,11 @@ def _review_pictures(report: NightReport, epochs: list[int]) -> dict[int, str]:
     pictures: dict[int, str] = {}
     room = REVIEW_BYTES
     for epoch in epochs if report.signals else []:
-        png = base64.b64encode(small_png(epoch_figure(report.signals, epoch))).decode()
-        room -= len(png)
+        address = png_address(small_png(epoch_figure(report.signals, epoch)))
+        room -= len(address)
         if room < 0:
             break
-        pictures[epoch] = f"data:image/png;base64,{png}"
+        pictures[epoch] = address
     return pictures
 
 
@@ -358,16 +339,21 @@ def _event_pictures(report: NightReport) -> list[tuple[str, str]]:
     pictures = []
     for event in examples(body.events):
         epoch = int((event.onset_s - night.onset_s) // night.epoch_s)
-        when = _epoch(night, epoch)
+        when = epoch_place(night, epoch)
         stage = night.names[epoch] if 0 <= epoch < night.n_epochs else "?"
         caption = (
             f"{EVENT_WORDS[event.type].capitalize()} of {event.duration_s:.0f} s in epoch "
             f"{when['number']} ({when['time']}, {stage})"
         )
         figure = event_figure(body.signals, event, body.events, onset_s=night.onset_s)
-        png = base64.b64encode(small_png(figure)).decode()
-        pictures.append((caption, f"data:image/png;base64,{png}"))
+        pictures.append((caption, png_address(small_png(figure))))
     return pictures
+
+
+def _explained(explanation: Explanation | None) -> list[tuple[str, str]]:
+    """Return (caption, image) of what explains the stages."""
+    pictures = explanation.pictures if explanation else ()
+    return [(caption, png_address(png)) for caption, png in pictures]
 
 
 def _matrices(report: NightReport) -> list[tuple[str, str]]:
@@ -376,12 +362,12 @@ def _matrices(report: NightReport) -> list[tuple[str, str]]:
     counts, _ = transition_matrix(in_bed(night))
     figure = matrix_figure(counts, night.classes, rows="From", columns="To")
     caption = "Which stage followed which: count, and share of the stage it came from"
-    pictures = [(caption, _svg_address(encode(figure, "svg")))]
+    pictures = [(caption, svg_address(encode(figure, "svg")))]
     if report.comparison is not None:
         confusion = report.comparison.confusion
         figure = matrix_figure(confusion, night.classes, rows="Reference", columns="Result")
         caption = "Result against the reference: epochs, and share of the stage in the reference"
-        pictures.append((caption, _svg_address(encode(figure, "svg"))))
+        pictures.append((caption, svg_address(encode(figure, "svg"))))
     return pictures
 
 
@@ -413,23 +399,24 @@ def _words(name: str) -> str:
     return name.replace("_", " ").replace("f1", "F1")
 
 
-def _svg_address(svg: bytes) -> str:
-    """Return an SVG as a data address; as an image it can neither run scripts nor clash in ids."""
-    return "data:image/svg+xml," + quote(svg, safe=" /:=,;@!$()*+?")
-
-
 def _change_counts(report: NightReport) -> list[tuple[str, int]]:
     """Count the changes by kind, the most frequent first."""
     counts = Counter(f"{row['before']} → {row['after']}" for row in change_rows(report))
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def _epoch(hypnogram: Hypnogram, epoch: int) -> dict[str, Any]:
+def epoch_place(hypnogram: Hypnogram, epoch: int) -> dict[str, Any]:
     """Return number (from 1, as scoring programs count) and clock time of an epoch."""
     clock = hypnogram.clock(epoch)
     seconds = int(hypnogram.onset_s + epoch * hypnogram.epoch_s)
     since = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
     return {"number": epoch + 1, "time": f"{clock:%H:%M:%S}" if clock else since}
+
+
+def epoch_words(hypnogram: Hypnogram, epoch: int) -> str:
+    """Return number and clock time of an epoch in words."""
+    told = epoch_place(hypnogram, epoch)
+    return f"Epoch {told['number']} ({told['time']})"
 
 
 def _proba(hypnogram: Hypnogram, epoch: int, stage: int) -> float:

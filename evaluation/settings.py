@@ -134,3 +134,35 @@ class Language:
     def __post_init__(self) -> None:
         if not self.hypnograms:
             raise ValueError("--hypnograms PATH is wanted: scored nights to judge on")
+
+
+@dataclass(frozen=True)
+class Night:
+    """Lay two scorings of one night side by side: a page with kappa, confusion, differences.
+
+    Examples:
+      python main_evaluate.py night scored_by_hand.xml runs/stage/night
+      python main_evaluate.py night runs/yasa/night runs/lpsgm/night
+    """
+
+    first: Path  # a scoring of any kind, or a folder of main_stage_slm.py's results
+    second: Path  # the same; it is laid on the epochs of the first
+    out: Path = Path("runs/evaluate_night")  # gets comparison.html
+    seed: int = 0  # nothing is drawn
+    device: Literal["auto", "cpu"] = "auto"  # nothing here gains from a GPU
+    dry_run: bool = False  # one night is quick: the same as without
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Show a folder of staged nights on one page: alarms, refusals, distributions, every night.
+
+    Examples:
+      python main_evaluate.py cohort runs/stage
+    """
+
+    folder: Path  # results of main_stage_slm.py, which get cohort.html
+    out: Path | None = None  # another folder for cohort.html; its links lead to the reports
+    seed: int = 0  # nothing is drawn
+    device: Literal["auto", "cpu"] = "auto"  # nothing here gains from a GPU
+    dry_run: bool = False  # the first two nights

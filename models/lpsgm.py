@@ -321,7 +321,10 @@ class Backbone(nn.Module):
         ValueError
             If a window holds no derivation at all, or its length is not that of the weights.
         """
-        tokens = self.tokenise(signals, present)
+        return self.read(self.tokenise(signals, present))
+
+    def read(self, tokens: Tokens) -> torch.Tensor:
+        """Run the transformer over tokens; return one vector per epoch of the window, (B, L, D)."""
         x = self.sequence(tokens.x, tokens.allowed)
         if self.config.has_class_tokens:
             return x[:, : self.window]
@@ -336,9 +339,17 @@ class Backbone(nn.Module):
         mask = presence(signals, present, channels)  # (B, L, C)
         self._check(mask)
         x = torch.stack([signals[name] for name in channels], dim=2)  # (B, L, C, T)
-        sample, epoch, column = mask.nonzero(as_tuple=True)  # (N,) each, epoch by epoch
         index = torch.tensor([self.config.channels.index(name) for name in channels])
-        data = self.sequence.channel_part(self.encoder(x[mask]), index.to(x.device)[column])
+        return self.placed(self.encoder(x[mask]), mask, index.to(x.device))
+
+    def placed(self, features: torch.Tensor, mask: torch.Tensor, index: torch.Tensor) -> Tokens:
+        """Place what the encoder made of recorded epochs as the tokens of their windows.
+
+        `features` (N, 512) belong to the N places where `mask` (B, L, C) is True, in their order;
+        `index` (C,) says which channels of the model the columns are.
+        """
+        sample, epoch, column = mask.nonzero(as_tuple=True)  # (N,) each, epoch by epoch
+        data = self.sequence.channel_part(features, index[column])
         data = data + self.sequence.position_part()[epoch]  # (N, D)
         count = mask.flatten(1).sum(dim=1)
         place = (mask.flatten(1).cumsum(dim=1) - 1)[mask.flatten(1)]

@@ -22,6 +22,14 @@ class Refusal:
     trace: str
 
 
+def read_refusals(file: Path) -> list[Refusal]:
+    """Return the refusals of a finished run from its `failed.jsonl`; none without the file."""
+    if not file.exists():
+        return []
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [Refusal(**json.loads(line)) for line in lines if line.strip()]
+
+
 class Step:
     """The step a night is at; a refusal names it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -131,14 +131,21 @@ class NetworkStager(SignalStager):
         assert signals is not None
         if self.padded:
             return self._padded_night(signals)
+        return np.mean([self._night(*given) for given in self.inputs(signals)], axis=0)
+
+    def inputs(self, signals: NightSignals) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        """Yield what the model reads: {channel: epochs (E, T)} and where recorded, bool (E,).
+
+        Once for a night; once for each derivation, under the name of the model's own, where any
+        EEG will do and several vote.
+        """
         names, recorded = self.channels, ~signals.unscored
-        if not self._any_eeg:
-            known = {
-                name: self._normalised(signals, name) for name in names if name in signals.signals
-            }
-            return self._night(known, recorded)
-        epochs = [self._normalised(signals, target) for target in signals.signals]
-        return np.mean([self._night({names[0]: x}, recorded) for x in epochs], axis=0)
+        if self._any_eeg:
+            for target in signals.signals:
+                yield {names[0]: self._normalised(signals, target)}, recorded
+            return
+        known = [name for name in names if name in signals.signals]
+        yield {name: self._normalised(signals, name) for name in known}, recorded
 
     @property
     def _any_eeg(self) -> bool:

@@ -30,6 +30,7 @@ from evaluation.plain import plain
 from evaluation.plots import night_figure, save_figure
 from evaluation.report import ChannelRow, NightReport, ReferenceScoring, write_report
 from evaluation.statistics import DEFINITIONS, sleep_statistics
+from evaluation.summary import LOUD
 from evaluation.surprisal import improbable_epochs, night_surprisal, surprisal
 from evaluation.traces import Trace
 from nights.atomic import write_text
@@ -173,6 +174,8 @@ def write_night(folder: Path, result: NightResult, settings: Mapping[str, Any]) 
         eeg=_first_eeg(result),
         courses=result.body.courses if result.body else (),
     )
+    stamp = " ".join(result.simulated)  # a picture is often seen without its page
+    figure.text(0.003, 0.997, stamp, va="top", fontsize=7, color=LOUD)
     save_figure(figure, folder / "night.png")
     write_report(report_of(result), folder / "report.html")
     facts = plain(facts_of(result) | {"settings": settings})

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.log import environment
+from evaluation.cohort_page import PAGE, Cohort, write_cohort
 from evaluation.plain import plain
 from nights.atomic import write_text
 from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.night import Night
-from nights.outcome import Outcome, Step
+from nights.outcome import Outcome, Refusal, Step
 from recordings.channels import Candidate, parse_overrides, read_overrides
 from recordings.formats import open_recording
 from staging import pooled
@@ -184,11 +185,18 @@ class StagingRun:
             _refuse_distrusted(source.name, [asdict(alarm) for alarm in result.alarms])
         return tell(result, night.channels, self.out / source.name) if alone else line(result)
 
-    def sum_up(self, sources: Sequence[Source], *, person_letters: int = 0) -> str:
+    def sum_up(
+        self,
+        sources: Sequence[Source],
+        refusals: Sequence[Refusal] = (),
+        *,
+        person_letters: int = 0,
+    ) -> str:
         """Write what is known of all finished nights together and return a summary in words.
 
         `summary.csv` has a row per night; `agreement.json` the pooled agreement with scorings, and
-        what correction gained; `result.txt` the line that the published code writes.
+        what correction gained; `result.txt` the line that the published code writes. Of several
+        nights, `cohort.html` shows them all on one page.
         """
         import pandas as pd
 
@@ -197,6 +205,9 @@ class StagingRun:
         table = pd.DataFrame([summary_row(night) for night in nights])
         write_text(self.out / "summary.csv", table.to_csv(index=False))
         lines = [f"{len(nights)} of {len(sources)} nights have results in {self.out}/"]
+        if len(sources) > 1:
+            write_cohort(Cohort(self.out.resolve().name, nights, refusals), self.out / PAGE)
+            lines.append(f"Look at {self.out / PAGE}")
         agreed = pooled.pooled_agreement(nights, person_letters=person_letters)
         if agreed:
             write_text(self.out / "agreement.json", json.dumps(plain(agreed), indent=1) + "\n")

@@ -8,14 +8,22 @@ folder of scoring files named like the nights is wanted beside them.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evaluation.outputs import NightOutput, read_outputs
 from nights.hypnogram import Hypnogram
+from nights.outcome import read_refusals
 from recordings.recording import RecordingError
 from recordings.scoring import read_scoring
 from staging.references import SUFFIXES, beside
+
+if TYPE_CHECKING:
+    from evaluation.cohort_page import Cohort
+    from evaluation.comparison_page import Pair
 
 Staged = tuple[str, Hypnogram, bool]  # name of the recording, hypnogram, whether simulated
 
@@ -114,3 +122,74 @@ def _judged(
         simulated=simulated,
         classes=hypnogram.classes,
     )
+
+
+def read_pair(first: Path, second: Path) -> Pair:
+    """Read two scorings of one night, on the epochs of the first, in the classes both tell apart.
+
+    Parameters
+    ----------
+    first, second : Path
+        Files of scorings of any kind, or folders of results of `main_stage_slm.py`.
+
+    Raises
+    ------
+    RecordingError
+        If one cannot be read.
+    ValueError
+        If they scored no epoch in common.
+    """
+    from evaluation.comparison_page import Pair
+    from staging.results import in_classes_of
+
+    files = [_hypnogram_of(path) for path in (first, second)]
+    one = read_scoring(files[0]).hypnogram
+    first_sample = one.start and one.start - timedelta(seconds=one.onset_s)
+    reach = one.n_epochs + math.ceil(one.onset_s / one.epoch_s)
+    two = read_scoring(files[1], start=first_sample, n_epochs=reach).hypnogram
+    two = in_classes_of(one, two)
+    one = in_classes_of(two, one)
+    names = (_named(one, first), _named(two, second))
+    if names[0] == names[1]:
+        names = (f"{names[0]} ({first.name})", f"{names[1]} ({second.name})")
+    simulated = [*_reasons(first), *_reasons(second)]
+    return Pair(first.stem, names, one, two, tuple(dict.fromkeys(simulated)))
+
+
+def _hypnogram_of(path: Path) -> Path:
+    """Return the file of a scoring; of a folder of results, its hypnogram."""
+    return path / "hypnogram.csv" if path.is_dir() else path
+
+
+def _named(hypnogram: Hypnogram, path: Path) -> str:
+    """Return who scored; else what the file is called."""
+    return hypnogram.scorer or path.name
+
+
+def _reasons(path: Path) -> list[str]:
+    """Return why results are not of a real night; a scoring alone does not tell."""
+    from staging.results import DONE
+
+    done = (path if path.is_dir() else path.parent) / DONE
+    if not done.exists():
+        return []
+    return json.loads(done.read_text(encoding="utf-8"))["simulated"]
+
+
+def read_cohort(folder: Path, n_nights: int | None = None) -> Cohort:
+    """Read the results of a run of `main_stage_slm.py`, its refusals too.
+
+    Raises
+    ------
+    ValueError
+        If there is neither a result nor a refusal in the folder.
+    """
+    from evaluation.cohort_page import Cohort
+    from staging.results import DONE
+
+    found = sorted(folder.rglob(DONE))[:n_nights]
+    refusals = read_refusals(folder / "failed.jsonl")
+    if not found and not refusals:
+        raise ValueError(f"{folder}: holds no results ({DONE}) of main_stage_slm.py")
+    nights = [json.loads(path.read_text(encoding="utf-8")) for path in found]
+    return Cohort(folder.resolve().name, nights, refusals)

@@ -15,11 +15,12 @@ SHOWN = (
 
 
 def line(result: NightResult) -> str:
-    """Return one line: night, total sleep time, agreement if there is a scoring, alarms."""
+    """Return one line: night, sleep time, agreement with a scoring, alarms, what is simulated."""
     told = [result.name, f"TST {result.statistics['tst_min']:.0f} min", *_agreement(result)]
     told += [
         f"{alarm.severity}: {alarm.name}" for alarm in result.alarms if alarm.severity != "note"
     ]
+    told += result.simulated
     return "  ".join(told) + "\n"
 
 

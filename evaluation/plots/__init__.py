@@ -1,5 +1,6 @@
 """Figures: of a night, of signals, of matrices, and of how well a stager does."""
 
+from evaluation.plots.maps import map_figure, night_map_figure
 from evaluation.plots.matrix import matrix_figure
 from evaluation.plots.night import (
     changed,
@@ -24,8 +25,10 @@ __all__ = [
     "encode",
     "epoch_figure",
     "hypnodensity_image",
+    "map_figure",
     "matrix_figure",
     "night_figure",
+    "night_map_figure",
     "save_figure",
     "small_png",
     "time_axis",

@@ -137,7 +137,7 @@ def draw_changes(axes: Axes, raw: Hypnogram, corrected: Hypnogram) -> None:
     """Draw one strip with a mark at every epoch whose stage the correction changed."""
     marks = np.where(changed(raw, corrected), 1.0, np.nan)[None]
     black = LinearSegmentedColormap.from_list("changed", [CHANGED, CHANGED])
-    _strip(axes, corrected, marks, cmap=black, vmin=0, vmax=1)
+    draw_strip(axes, corrected, marks, cmap=black, vmin=0, vmax=1)
     axes.set_ylabel("Changed", rotation=0, ha="right", va="center")
     _say_right(axes, f"{np.nansum(marks):.0f} epochs")
 
@@ -164,7 +164,7 @@ def draw_hypnodensity(axes: Axes, hypnogram: Hypnogram) -> None:
 
 def draw_confidence(axes: Axes, hypnogram: Hypnogram) -> None:
     """Draw one strip: the probability of the stage given, white where sure, dark where not."""
-    _strip(axes, hypnogram, confidence(hypnogram)[None], cmap=DOUBT, vmin=0.3, vmax=1.0)
+    draw_strip(axes, hypnogram, confidence(hypnogram)[None], cmap=DOUBT, vmin=0.3, vmax=1.0)
     axes.set_ylabel("Doubt", rotation=0, ha="right", va="center")
     _say_right(axes, _mean_text(confidence(hypnogram)))
 
@@ -291,7 +291,7 @@ def _frame(axes: Axes, hypnogram: Hypnogram, label: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _strip(axes: Axes, hypnogram: Hypnogram, values: np.ndarray, **colours: Any) -> None:
+def draw_strip(axes: Axes, hypnogram: Hypnogram, values: np.ndarray, **colours: Any) -> None:
     """Draw values (1, E) as a thin strip of one image."""
     extent = _extent(hypnogram, 0, 1)
     axes.imshow(values, extent=extent, aspect="auto", interpolation="none", **colours)

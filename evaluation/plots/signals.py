@@ -30,6 +30,18 @@ def draw_signals(
     context_s : float
         Seconds shown before and after it, shaded.
     """
+    draw_lines(axes, traces, epoch, context_s=context_s)
+    for edges in ((-context_s, 0), (EPOCH_S, EPOCH_S + context_s)):
+        axes.axvspan(*edges, color="#eef0f3", zorder=0, linewidth=0)
+    axes.set_ylim(-len(traces) + 0.25, 0.75)
+    axes.grid(axis="x", color="#dfe2e7", linewidth=0.5)
+
+
+def draw_lines(axes: Axes, traces: Sequence[Trace], epoch: int, *, context_s: float) -> None:
+    """Draw one line a signal, its name left and its scale bar right, on an axis in seconds.
+
+    The parameters are those of `draw_signals`.
+    """
     for place, trace in enumerate(traces):
         time, samples = trace.around(epoch, context_s)
         centre, bar = _scale(samples)
@@ -39,15 +51,11 @@ def draw_signals(
         axes.plot([bar_s] * 2, [-place - 0.125, -place + 0.125], color=INK, lw=1.6, clip_on=False)
         text = f" {bar:g} {shown(trace.unit)}"
         axes.text(bar_s, -place, text, va="center", fontsize=7.5, parse_math=False)
-    for edges in ((-context_s, 0), (EPOCH_S, EPOCH_S + context_s)):
-        axes.axvspan(*edges, color="#eef0f3", zorder=0, linewidth=0)
     axes.set_yticks([-place for place in range(len(traces))], [_short(t.name) for t in traces])
     for tick in axes.get_yticklabels():
         tick.set_parse_math(False)
     axes.set_xlim(-context_s, EPOCH_S + context_s)
-    axes.set_ylim(-len(traces) + 0.25, 0.75)
     axes.set_xticks(np.arange(-context_s, EPOCH_S + context_s + 1, 5))
-    axes.grid(axis="x", color="#dfe2e7", linewidth=0.5)
     axes.tick_params(length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.set_xlabel("Seconds from the start of the epoch")

@@ -21,7 +21,7 @@ def test_every_recipe_is_of_a_stager_and_every_stager_has_a_trial() -> None:
     assert {*RECIPES, *DETAILS, *FINETUNE} <= set(models.stagers())
     for name in models.stagers():
         assert recipe_for(name, "trial").plan.n_passes <= 10
-        assert recipe_for(name, "paper").batch_size
+        assert all(recipe_for(name, preset).batch_size for preset in models.presets(name))
         assert finetune_recipe(name).plan.lr <= 1e-4
 
 
@@ -84,7 +84,8 @@ def test_flags_go_before_the_recipe() -> None:
 
 def test_a_dry_run_is_short_whatever_the_recipe() -> None:
     for name in models.stagers():
-        plan = changed(recipe_for(name, "paper"), training(dry_run=True)).plan
+        (preset, *_) = models.presets(name)
+        plan = changed(recipe_for(name, preset), training(dry_run=True)).plan
         assert (plan.n_passes, plan.evaluate_every, plan.accumulate) == (1, 0, 1)
 
 
