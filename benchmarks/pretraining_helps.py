@@ -18,7 +18,6 @@ would be staged. About 3 CPU minutes a seed; seeds can be run one by one, and fi
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,12 +101,16 @@ def run_seed(store: Path, out: Path, seed: int, ways: Sequence[str]) -> None:
 
 
 def gathered(out: Path) -> dict[str, dict[float, list[float]]]:
-    """Return {way: {fraction: kappa of each finished seed}}."""
+    """Return {way: {fraction: kappa of each seed that has got there}}."""
+    from evaluation.judge import compare_outputs
+    from evaluation.outputs import read_outputs
+
     found: dict[str, dict[float, list[float]]] = {way: defaultdict(list) for way in WAYS}
     for way in WAYS:
-        for path in sorted(out.glob(f"seed*/{way}/results.json")):
-            for fraction, told in json.loads(path.read_text())["fractions"].items():
-                found[way][float(fraction)].append(told["scores"]["kappa"])
+        for fraction in FRACTIONS:
+            for path in sorted(out.glob(f"seed*/{way}/labels{100 * fraction:g}/test.npz")):
+                kappa = compare_outputs(read_outputs(path)).pooled["kappa"]
+                found[way][fraction].append(kappa)
     return found
 
 
