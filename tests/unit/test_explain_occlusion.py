@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import models
 from explain.occlusion import occlude_channels, occlude_spans
 from models import Present, Signals, StagerOutput
 from recordings.ingest import ChannelRecord, NightSignals
@@ -137,3 +138,16 @@ def test_a_night_is_staged_again_without_each_channel_but_an_eeg_that_is_needed(
     lost = occlude_channels(stager, reading, stager.proba(reading), np.array([0, 1, -1]))
     assert list(lost) == ["E1"]
     np.testing.assert_allclose(lost["E1"], [0.4, -0.4, np.nan], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", models.stagers())
+def test_every_stager_of_the_registry_can_be_asked(name: str) -> None:
+    torch.manual_seed(0)
+    model = models.create(name).eval()
+    channels = dict(list(model.channels.items())[:2])
+    n_epochs = max(model.window or 4, 4)
+    signals = {channel: torch.randn(n_epochs, size) for channel, size in channels.items()}
+    found = occlude_spans(model, signals, epochs=np.array([2]), span_s=15)
+    assert found.channels == tuple(channels)
+    assert np.isfinite(found.spans).all()
+    assert np.isfinite(found.absent).all() == (len(channels) > 1)
