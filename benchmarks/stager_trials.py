@@ -113,7 +113,9 @@ def open_nights(store: Path, view: View, hold_out: Sequence[str], *, seed: int =
     """
     nights = gather([store / view.name])
     there = [name for name in hold_out if any(name in (n.dataset, n.part) for n in nights)]
-    split = drawn(nights, seed=seed, hold_out=there, val_share=0.1, test_share=0.25)
+    people = {n.group for n in nights if not {n.dataset, n.part} & set(there)}
+    val_share = max(0.1, 1 / len(people))  # at least one of them
+    split = drawn(nights, seed=seed, hold_out=there, val_share=val_share, test_share=0.25)
     return Nights(store / view.name, split, parts_of(nights, split.folds[0]))
 
 

@@ -105,7 +105,14 @@ def test_a_stager_beats_the_majority_guess(
 ) -> None:
     nights = many[view_of(_made(name, preset)).name]
     channels = SMALLER.get(name, ("", ()))[1]
-    done = trial(name, preset, nights, tmp_path / "run", cpu_seconds=CPU_SECONDS, channels=channels)
+    done = trial(
+        name,
+        preset,
+        nights,
+        tmp_path / "run",
+        cpu_seconds=CPU_SECONDS.get(name, 60.0),
+        channels=channels,
+    )
     guess, powers = majority(nights), logistic_regression(nights, done.channels)
     sys.stdout.write(
         f"{name} {preset}: accuracy {done.scores['accuracy']:.3f}, kappa "
