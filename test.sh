@@ -5,7 +5,8 @@
 #   bash test.sh --slow     the long proofs too (thousands of corruptions, 20 simulated nights, ...)
 #   bash test.sh -k edf     further arguments go to pytest
 #
-# PYTHON=python3.12 chooses the interpreter, PIP_ARGS="..." reaches every pip call.
+# PYTHON=python3.12 chooses the interpreter, PIP_ARGS="..." reaches every pip call, TEST_PROCESSES=0
+# runs the tests one after the other.
 set -euo pipefail
 cd "$(dirname "$0")"
 source environment.sh
@@ -22,4 +23,5 @@ if [[ "${1:-}" == "--slow" ]]; then
     prepare_environment requirements-cluster.txt # one of the long proofs runs on Ray itself
 fi
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
-python -m pytest "${selection[@]}" "$@"
+# files go whole to one of two processes, so that what a file prepares is prepared once
+python -m pytest -n "${TEST_PROCESSES:-2}" --dist loadfile "${selection[@]}" "$@"
