@@ -144,7 +144,7 @@ def embeddings(init: Path, paths: Iterable[Path], *, drawn: bool = False) -> dic
         torch.manual_seed(0)
         model = models.create("neuronet", **vars(model.config))
     nights = [StoredNight.read(path) for path in paths]
-    return {night.name: embedding(model, night).astype(np.float64) for night in nights}
+    return {night.name: embedding(model, night, ["C4"]).astype(np.float64) for night in nights}
 
 
 def band_powers(paths: Iterable[Path]) -> dict[str, np.ndarray]:

@@ -69,7 +69,11 @@ def weights_file(init: str) -> Path:
 
 
 def make_features(
-    folder: Path, init: Path, nights: Sequence[StoredNight], device: torch.device
+    folder: Path,
+    init: Path,
+    nights: Sequence[StoredNight],
+    channels: Sequence[str],
+    device: torch.device,
 ) -> Features:
     """Embed the nights that are not in `folder` yet.
 
@@ -80,21 +84,23 @@ def make_features(
         Weights of a pre-trained model.
     nights : sequence of StoredNight
         Of the view the weights were trained on.
+    channels : sequence of str
+        Channels to read, of those the model knows.
     device : torch.device
 
     Raises
     ------
     ValueError
-        If the folder holds embeddings by other weights.
+        If the folder holds embeddings by other weights, or of other channels.
     """
     model, card = load_weights(init)
-    manifest = _manifest(folder, init, model, card)
+    manifest = _manifest(folder, init, model, card, list(channels))
     missing = [night for night in nights if night.name not in manifest["nights"]]
     if missing:
         logger.info("embedding %d nights, once", len(missing))
         model = model.to(device)
     for number, night in enumerate(missing, start=1):
-        rows = embedding(model, night)
+        rows = embedding(model, night, channels)
         file = f"{night.name}.npy"
         with atomic_path(folder / file) as temporary:
             np.save(temporary, rows)
@@ -108,17 +114,19 @@ def make_features(
 
 
 @torch.inference_mode()
-def embedding(model: Any, night: StoredNight) -> np.ndarray:
+def embedding(model: Any, night: StoredNight, channels: Sequence[str]) -> np.ndarray:
     """Return what the encoder makes of every epoch of a night, float16 (E, D)."""
     model.eval()
     device = next(model.parameters()).device
-    batch = open_windows(model, [night], None, keep_unscored=True)[0]
+    batch = open_windows(model, [night], None, channels=channels, keep_unscored=True)[0]
     signals = {name: x.to(device) for name, x in batch.signals.items()}
     present = {name: there.to(device) for name, there in batch.present.items()}
     return model.embed(signals, present)[0].float().cpu().numpy().astype(np.float16)
 
 
-def _manifest(folder: Path, init: Path, model: Any, card: dict[str, Any]) -> dict[str, Any]:
+def _manifest(
+    folder: Path, init: Path, model: Any, card: dict[str, Any], channels: list[str]
+) -> dict[str, Any]:
     """Return the manifest of the folder, checked, or a new one."""
     sha256 = hashlib.sha256(init.read_bytes()).hexdigest()
     path = folder / MANIFEST
@@ -126,6 +134,9 @@ def _manifest(folder: Path, init: Path, model: Any, card: dict[str, Any]) -> dic
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["sha256"] != sha256:
             raise ValueError(f"{path}: made with other weights than {init}: name another folder")
+        if found["channels"] != channels:
+            told = " ".join(found["channels"])
+            raise ValueError(f"{path}: made from {told}, asked are {' '.join(channels)}")
         return found
     return {
         "format": "float16 (epochs, dim), in the order of the night; zeros: nothing recorded",
@@ -134,7 +145,7 @@ def _manifest(folder: Path, init: Path, model: Any, card: dict[str, Any]) -> dic
         "sha256": sha256,
         "view": card.get("view", ""),
         "view_hash": card.get("view_hash", ""),
-        "channels": list(model.channels),
+        "channels": channels,
         "simulated": bool(card.get("simulated", False)),
         "nights": {},
     }

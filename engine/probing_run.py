@@ -37,6 +37,8 @@ from engine.staging_nights import (
 from engine.staging_task import class_weights
 from engine.train import train
 from evaluation.outputs import read_outputs, write_outputs
+from models.neuronet import NeuroNet
+from models.synthsleepnet import SynthSleepNet
 from nights.atomic import write_text
 from nights.night import Night, NightError
 from nights.splits import Split, write_split
@@ -66,7 +68,11 @@ def probe(cfg: Probing) -> dict[str, Any]:
     """
     with distributed.processes(cfg.device) as device:
         begin(cfg)
-        run = _Run.of(cfg, device)
+        if not cfg.resume and any(cfg.out.glob("labels*")):
+            raise FileExistsError(
+                f"{cfg.out}: holds a run; continue it with --resume or name another"
+            )
+        run = _Run(cfg, device)
         if distributed.is_first():
             dump(cfg, cfg.out / "config.json")
             write_split(cfg.out, run.split)
@@ -91,13 +97,13 @@ def export(cfg: Probing) -> Features:
     assert cfg.export is not None
     with distributed.processes(cfg.device) as device:
         begin(cfg)
-        init = weights_file(cfg.init)
-        model, card = load_weights(init)
-        nights = _readable(gather(cfg.nights), model)
+        init, model, card = _pretrained(cfg)
+        channels = _channels(cfg, model)
+        nights = _readable(gather(cfg.nights), channels)
         check_view(cfg.init, card, nights)
         if cfg.dry_run:
             nights = nights[:3]
-        features = make_features(cfg.export, init, nights, device)
+        features = make_features(cfg.export, init, nights, channels, device)
     if cfg.picture != "none":
         _draw(cfg.picture, features, nights, cfg.seed)
     return features
@@ -106,45 +112,24 @@ def export(cfg: Probing) -> Features:
 class _Run:
     """What all folds and fractions share."""
 
-    def __init__(
-        self,
-        cfg: Probing,
-        device: torch.device,
-        init: Path,
-        nights: Sequence[StoredNight],
-        labels: Labels,
-        target: Target,
-    ) -> None:
-        self.cfg, self.device, self.init, self.target = cfg, device, init, target
+    def __init__(self, cfg: Probing, device: torch.device) -> None:
+        init, self.pretrained, self.model_card = _pretrained(cfg)
+        self.cfg, self.device, self.recipe = cfg, device, _changed(cfg)
+        self.target = Target.of(cfg.task, cfg.classes, cfg.event_rule)
+        self.channels = _channels(cfg, self.pretrained)
+        nights = _readable(gather(cfg.nights), self.channels)
+        check_view(cfg.init, self.model_card, nights)
+        self.labels = _labels(nights, self.target)
+        nights = [night for night in nights if night.name in self.labels]
         self.nights = {night.name: night for night in nights}
-        self.labels = labels
-        self.model_card = load_weights(init)[1]
-        self.recipe = _changed(cfg)
         self.split = self._divided()
         self.features: Features | None = None
         if cfg.mode == "probe":
             folder = cfg.features or cfg.out / "features"
             if distributed.is_first():
-                make_features(folder, init, list(nights), device)
-            distributed.gather(0)  # the others wait for the files
-            self.features = make_features(folder, init, list(nights), device)
-
-    @classmethod
-    def of(cls, cfg: Probing, device: torch.device) -> _Run:
-        """Read the labels of every night that has them."""
-        init = weights_file(cfg.init)
-        model, card = load_weights(init)
-        target = Target.of(cfg.task, cfg.classes, cfg.event_rule)
-        nights = _readable(gather(cfg.nights), model)
-        check_view(cfg.init, card, nights)
-        found = {night.name: target.labels(Night.open(night.path)) for night in nights}
-        labels = {name: own for name, own in found.items() if own is not None}
-        for name in found.keys() - labels.keys():
-            logger.info("left out: %s: nobody scored it for %s", name, cfg.task)
-        if not labels:
-            raise NightError(f"none of the {len(nights)} nights was scored for {cfg.task}")
-        nights = [night for night in nights if night.name in labels]
-        return cls(cfg, device, init, nights, labels, target)
+                make_features(folder, init, nights, self.channels, device)
+            distributed.gather(0)  # the others wait; nothing is missing then
+            self.features = make_features(folder, init, nights, self.channels, device)
 
     def fraction(self, fraction: float) -> dict[str, Any]:
         """Train and test every fold with this fraction of the labels; return the figures."""
@@ -177,7 +162,8 @@ class _Run:
         """Train on the known labels of a fold, and test."""
         cfg = self.cfg
         begin(cfg)  # each fold from the same state, so that it can be run alone
-        folder = RunFolder(out, resume=cfg.resume and (out / "last.pt").exists())
+        begun = (out / "last.pt").exists()
+        folder = RunFolder(out, resume=cfg.resume and begun, writers=cfg.writers)
         model = self._model().to(self.device)
         counts = np.bincount(
             np.concatenate([own[own >= 0] for own in known["train"].values()]),
@@ -192,7 +178,7 @@ class _Run:
         )
         rule = parts["train"][0].normalise(model)
         fold = self.split.folds[number]
-        card = card_of(dict(parts), self.split, fold, list(model.channels), rule)
+        card = card_of(dict(parts), self.split, fold, list(self.channels), rule)
         card |= {"trained_by": "main_probe.py", "task": cfg.task, "mode": cfg.mode}
         card |= {"classes": list(self.target.classes), "labels": counts.tolist()}
         card["simulated"] = bool(card["simulated"] or self.model_card.get("simulated"))
@@ -213,8 +199,7 @@ class _Run:
     def _model(self) -> Any:
         """Return the classifier on the pre-trained encoder; both drawn anew from scratch."""
         cfg = self.cfg
-        pretrained: Any = load_weights(self.init)[0]
-        model = reader_for(pretrained, cfg, len(self.target.classes))
+        model = reader_for(self.pretrained, cfg, len(self.target.classes))
         if cfg.mode == "probe":
             model.requires_grad_(False)
             model.reader.requires_grad_(True)
@@ -234,6 +219,7 @@ class _Run:
             load_weights(self.init)[0],
             [self.nights[name] for name in labels],
             length or None,
+            channels=self.channels,
             stride=max(1, length // 2),
             keep_tail=True,
         )
@@ -241,10 +227,12 @@ class _Run:
 
     def _held(self, night: StoredNight, labels: np.ndarray) -> Held:
         """Return a night to be judged by these labels."""
+        read = tuple(c for c in self.channels if c in night.samples)
         if self.features is not None:
-            return Held(night, labels, features=self.features)
-        windows = open_windows(load_weights(self.init)[0], [night], None, keep_unscored=True)
-        return Held(night, labels, windows=windows)
+            return Held(night, labels, read, features=self.features)
+        encoder = load_weights(self.init)[0]
+        windows = open_windows(encoder, [night], None, channels=self.channels, keep_unscored=True)
+        return Held(night, labels, read, windows=windows)
 
     def _divided(self) -> Split:
         """Return the folds, of the persons that the encoder has not seen."""
@@ -290,11 +278,7 @@ class _Run:
 
 def reader_for(pretrained: Any, cfg: Probing, n_classes: int) -> Any:
     """Build the model that the mode and the context ask for, around a pre-trained encoder."""
-    names = {type(pretrained): name for name in ("neuronet", "synthsleepnet")
-             if isinstance(pretrained, models.entry(name)[0])}  # fmt: skip
-    kind = names.get(type(pretrained))
-    if kind is None:
-        raise ValueError(f"{cfg.init}: no weights of main_pretrain.py, but {type(pretrained)}")
+    kind = "neuronet" if isinstance(pretrained, NeuroNet) else "synthsleepnet"
     single = cfg.mode == "probe" and cfg.context == 1
     name = f"{kind}-probe" if single else f"{kind}-context"
     known = {f.name for f in fields(models.entry(name)[1])}
@@ -306,6 +290,26 @@ def reader_for(pretrained: Any, cfg: Probing, n_classes: int) -> Any:
     if not cfg.scratch:
         model.take(pretrained)
     return model
+
+
+def _pretrained(cfg: Probing) -> tuple[Path, Any, dict[str, Any]]:
+    """Return the weights that `--init` means, the model in them and its card."""
+    path = weights_file(cfg.init)
+    model, card = load_weights(path)
+    if not isinstance(model, NeuroNet | SynthSleepNet):
+        raise ValueError(f"{cfg.init}: holds a {type(model).__name__}, not what main_pretrain made")
+    return path, model, card
+
+
+def _labels(nights: Sequence[StoredNight], target: Target) -> Labels:
+    """Return the labels of every night that was scored for the target, and say which was not."""
+    found = {night.name: target.labels(Night.open(night.path)) for night in nights}
+    labels = {name: own for name, own in found.items() if own is not None}
+    for name in found.keys() - labels.keys():
+        logger.info("left out: %s: nobody scored it for %s", name, target.name)
+    if not labels:
+        raise NightError(f"none of the {len(nights)} nights was scored for {target.name}")
+    return labels
 
 
 def _changed(cfg: Probing) -> ProbingRecipe:
@@ -322,12 +326,21 @@ def _changed(cfg: Probing) -> ProbingRecipe:
     return replace(recipe, plan=replace(recipe.plan, **changes), val_share=share)
 
 
-def _readable(nights: Sequence[StoredNight], model: Any) -> list[StoredNight]:
-    """Return the nights that have a channel of the model, and say which have none."""
-    kept = [night for night in nights if night.samples.keys() & model.channels.keys()]
-    wanted = ", ".join(model.channels)
+def _channels(cfg: Probing, model: Any) -> tuple[str, ...]:
+    """Return the channels to read: all that the encoder knows, or fewer."""
+    if unknown := [name for name in cfg.channels if name not in model.channels]:
+        listed = ", ".join(model.channels)
+        raise ValueError(f"--channels {' '.join(unknown)}: the encoder reads {listed}")
+    return tuple(c for c in model.channels if not cfg.channels or c in cfg.channels)
+
+
+def _readable(nights: Sequence[StoredNight], channels: Sequence[str]) -> list[StoredNight]:
+    """Return the nights that have one of the channels, and say which have none."""
+    kept, wanted = [], ", ".join(channels)
     for night in nights:
-        if night not in kept:
+        if night.samples.keys() & set(channels):
+            kept.append(night)
+        else:
             logger.info("left out: %s: has none of %s", night.name, wanted)
     if not kept:
         raise NightError(f"none of the {len(nights)} nights has one of {wanted}")

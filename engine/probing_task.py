@@ -31,6 +31,8 @@ class Held:
     ----------
     night : StoredNight
     labels : int8 array (E,)
+    channels : tuple of str
+        What is read of it.
     features : Features, optional
     windows : NightWindows, optional
         The night alone, whole.
@@ -38,6 +40,7 @@ class Held:
 
     night: StoredNight
     labels: np.ndarray
+    channels: tuple[str, ...]
     features: Features | None = None
     windows: NightWindows | None = None
 
@@ -64,7 +67,7 @@ class Held:
             labels=self.labels,
             proba=told,
             dataset=night.dataset,
-            channels=" ".join(c for c in model.channels if c in night.samples),
+            channels=" ".join(self.channels),
             simulated=night.simulated,
             classes=classes,
         )

@@ -184,6 +184,19 @@ def test_embeddings_are_exported_once_and_read_again(
     assert not (tmp_path / "run" / "features").exists()
 
 
+def test_channels_may_be_missing_when_it_is_used(
+    store: Path, several: Path, tmp_path: Path
+) -> None:
+    probed(store, several, tmp_path / "both")
+    probed(store, several, tmp_path / "one", "--channels", "ECG")
+    both, one = (read_outputs(tmp_path / n / "labels100" / "test.npz")[0] for n in ("both", "one"))
+    assert (both.channels, one.channels) == ("C4 ECG", "ECG")
+    assert not np.allclose(both.proba, one.proba)
+    features = str(tmp_path / "both" / "features")
+    with pytest.raises(ValueError, match="made from C4 ECG, asked are C4"):
+        probed(store, several, tmp_path / "c", "--channels", "C4", "--features", features)
+
+
 def test_features_of_other_weights_are_refused(
     store: Path, eeg: Path, several: Path, tmp_path: Path
 ) -> None:
