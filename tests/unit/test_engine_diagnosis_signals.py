@@ -140,7 +140,7 @@ def test_the_features_of_a_night_are_those_of_its_windows(cases: list[Case], bac
     night = Night.open(case.path)
     shared = [name for name in model.channels if name in night.channels]
     assert case.path is not None
-    normalise = StoredNight.read(case.path).normalise
+    normalise = StoredNight.read(case.path).normalise(model)
     signals = night.read(shared, case.first + 10, 20, normalise=normalise)
     window = {name: torch.from_numpy(x)[None] for name, x in signals.items()}
     present = {name: torch.ones(1, 20, dtype=torch.bool) for name in shared}
