@@ -192,8 +192,8 @@ def test_channels_may_be_missing_when_it_is_used(
     both, one = (read_outputs(tmp_path / n / "labels100" / "test.npz")[0] for n in ("both", "one"))
     assert (both.channels, one.channels) == ("C4 ECG", "ECG")
     assert not np.allclose(both.proba, one.proba)
+    features = str(tmp_path / "both" / "features")
     with pytest.raises(ValueError, match="made from C4 ECG, asked are C4"):
-        features = str(tmp_path / "both" / "features")
         probed(store, several, tmp_path / "c", "--channels", "C4", "--features", features)
 
 
