@@ -216,7 +216,7 @@ class _Run:
         if self.features is not None:
             return FeatureSource(self.features, labels, length, size, n_batches=n_batches)
         windows = open_windows(
-            load_weights(self.init)[0],
+            self.pretrained,
             [self.nights[name] for name in labels],
             length or None,
             channels=self.channels,
