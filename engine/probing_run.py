@@ -230,8 +230,9 @@ class _Run:
         read = tuple(c for c in self.channels if c in night.samples)
         if self.features is not None:
             return Held(night, labels, read, features=self.features)
-        encoder = load_weights(self.init)[0]
-        windows = open_windows(encoder, [night], None, channels=self.channels, keep_unscored=True)
+        windows = open_windows(
+            self.pretrained, [night], None, channels=self.channels, keep_unscored=True
+        )
         return Held(night, labels, read, windows=windows)
 
     def _divided(self) -> Split:
