@@ -11,8 +11,8 @@ probe    frozen pre-trained encoder, classifier on its embeddings
 scratch  the same network from drawn weights, every weight learns
 tuned    (--ways tuned) pre-trained encoder, every weight learns on
 
-Scratch takes `--steps` steps of 32 epochs, 100 by default, which is too few for it to end: the gap at
-100 % tells what pre-training saves, not what more training could not reach. The classifier takes
+Scratch takes `--steps` steps of 32 epochs, 100 by default, which is too few for it to end: the gap
+at 100 % tells what pre-training saves, not what more training could not reach. The classifier takes
 300 steps, the pre-training before it 240.
 
 Nobody slept these nights: the figure tells that the code learns what it shall, not how well people
