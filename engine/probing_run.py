@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ def probe(cfg: Probing) -> dict[str, Any]:
         if distributed.is_first():
             dump(cfg, cfg.out / "config.json")
             write_split(cfg.out, run.split)
-        results = {
+        results: dict[str, Any] = {
             "task": cfg.task,
             "event_rule": cfg.event_rule if run.target.events else None,
             "mode": "scratch" if cfg.scratch else cfg.mode,
@@ -102,7 +102,7 @@ def export(cfg: Probing) -> Features:
             nights = nights[:3]
         features = make_features(cfg.export, init, nights, channels, device)
     if cfg.picture != "none":
-        _draw(cfg, features, nights)
+        _draw(features, nights, cfg.picture, seed=cfg.seed)
     return features
 
 
@@ -131,8 +131,8 @@ class _Run:
     def fraction(self, fraction: float) -> dict[str, Any]:
         """Train and test every fold with this fraction of the labels; return the figures."""
         out = self.cfg.out / f"labels{100 * fraction:g}"
-        numbers = self.cfg.fold or range(len(self.split.folds))
-        numbers = list(numbers)[:2] if self.cfg.dry_run else list(numbers)
+        numbers = list(self.cfg.fold or range(len(self.split.folds)))
+        numbers = numbers[:2] if self.cfg.dry_run else numbers
         counts = []
         for number in numbers:
             folder = out / f"fold{number}"
@@ -340,17 +340,23 @@ def _readable(nights: Sequence[StoredNight], channels: Sequence[str]) -> list[St
     return kept
 
 
-def _draw(cfg: Probing, features: Features, nights: Sequence[StoredNight]) -> None:
+def _draw(
+    features: Features,
+    nights: Sequence[StoredNight],
+    method: Literal["pca", "tsne"],
+    *,
+    seed: int,
+) -> None:
     """Draw the embedded epochs of the nights, coloured by stage, beside the features."""
     from evaluation.plots.embedding import embedding_figure, projected
     from evaluation.plots.style import save_figure
 
     rows = np.concatenate([features.of(night.name) for night in nights]).astype(np.float32)
     stages = np.concatenate([np.asarray(Night.open(night.path).stages) for night in nights])
-    rng = np.random.default_rng(cfg.seed)
-    points, kept = projected(rows, cfg.picture, rng=rng)
+    rng = np.random.default_rng(seed)
+    points, kept = projected(rows, method, rng=rng)
     title = f"{len(kept)} epochs of {len({night.person for night in nights})} persons"
     if features.manifest["simulated"]:
         title += ", simulated"
-    figure = embedding_figure(points, stages[kept], title=title, method=cfg.picture)
+    figure = embedding_figure(points, stages[kept], title=title, method=method)
     save_figure(figure, features.folder / "embedding.png")
