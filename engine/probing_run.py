@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -42,9 +42,6 @@ from models.synthsleepnet import SynthSleepNet
 from nights.atomic import write_text
 from nights.night import Night, NightError
 from nights.splits import Split, write_split
-
-if TYPE_CHECKING:
-    from evaluation.plots.embedding import Method
 
 logger = logging.getLogger("nightstack")
 
@@ -105,7 +102,7 @@ def export(cfg: Probing) -> Features:
             nights = nights[:3]
         features = make_features(cfg.export, init, nights, channels, device)
     if cfg.picture != "none":
-        _draw(cfg.picture, features, nights, cfg.seed)
+        _draw(features, nights, cfg.picture, seed=cfg.seed)
     return features
 
 
@@ -348,7 +345,13 @@ def _readable(nights: Sequence[StoredNight], channels: Sequence[str]) -> list[St
     return kept
 
 
-def _draw(method: Method, features: Features, nights: Sequence[StoredNight], seed: int) -> None:
+def _draw(
+    features: Features,
+    nights: Sequence[StoredNight],
+    method: Literal["pca", "tsne"],
+    *,
+    seed: int,
+) -> None:
     """Draw the embedded epochs of the nights, coloured by stage, beside the features."""
     from evaluation.plots.embedding import embedding_figure, projected
     from evaluation.plots.style import save_figure

@@ -77,7 +77,8 @@ class NightOutput:
 
     def __post_init__(self) -> None:
         n_epochs, n_classes = len(self.labels), len(self.classes)
-        if self.classes not in (STAGES, FOUR_CLASSES) and n_classes != 2:
+        event = n_classes == 2 and self.classes[0] == f"no {self.classes[1]}"
+        if self.classes not in (STAGES, FOUR_CLASSES) and not event:
             raise ValueError(f"night {self.night!r}: classes {self.classes}, wanted {STAGES}")
         if self.proba is not None:
             object.__setattr__(self, "proba", _checked(self.proba, self.night, n_classes))

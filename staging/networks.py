@@ -60,6 +60,8 @@ class NetworkStager(SignalStager):
     ) -> None:
         if not card.get("view"):
             raise ValueError(f"weights {name!r} are no stager: they name no view of signals")
+        if (task := card.get("task", "staging")) != "staging":
+            raise ValueError(f"weights {name!r} are no stager: they were trained for {task}")
         trained = card.get("channels", tuple(model.channels))  # the others it has never seen
         self._known = tuple(channel for channel in model.channels if channel in trained)
         self.channels = _chosen(name, self._known, signals)

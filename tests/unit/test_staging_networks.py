@@ -54,6 +54,11 @@ def test_only_named_signals_are_read() -> None:
     np.testing.assert_allclose(one, alone, atol=1e-5)
 
 
+def test_weights_of_another_task_are_refused() -> None:
+    with pytest.raises(ValueError, match="no stager: they were trained for apnea"):
+        wav2sleep(card={**CARD, "task": "apnea"})
+
+
 def test_signals_the_model_does_not_know_are_refused() -> None:
     with pytest.raises(ValueError, match="reads ABD, THX, ECG, PPG, not C4"):
         NetworkStager("drawn", models.create("wav2sleep"), CARD, "cpu", signals=("ECG", "C4"))
