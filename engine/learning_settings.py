@@ -14,10 +14,9 @@ from typing import Any, Literal
 class Learning:
     """Nights, length and rates of a training, and the machine it runs on."""
 
-    # night stores or data sets in them, such as data/shhs7/SHHS; all of one view
+    # night stores or data sets in them, such as data/psg9/HMC; all of one view
     nights: tuple[Path, ...] = ()
     channels: tuple[str, ...] = ()  # channels to read; default: those of the model
-    field: tuple[str, ...] = ()  # KEY=VALUE of the model's configuration: n_blocks=2
     split: str = ""  # splits/NAME.json of the store, or a file; drawn by person when empty
     val_share: float | None = None  # share of the persons that validate, to choose the weights
     # --- learning
@@ -30,7 +29,8 @@ class Learning:
     lr: float | None = None  # highest learning rate
     min_lr: float | None = None  # learning rate at the end
     warmup: float | None = None  # share of the steps in which the rate rises
-    schedule: Literal["smooth", "constant", "cos"] | None = None  # of the rate; cos: by pass
+    # of the rate; cos and lpsgm change it from pass to pass, exponential as wav2sleep
+    schedule: Literal["smooth", "constant", "cos", "exponential", "lpsgm"] | None = None
     weight_decay: float | None = None  # decay of the weights
     clip: float | None = None  # largest norm of the gradient; 0 = as it comes
     ema: float | None = None  # decay of the running average of the weights; 0 = none
@@ -48,7 +48,7 @@ class Learning:
 
     def __post_init__(self) -> None:
         if not self.nights:
-            raise ValueError("--nights PATH is wanted: night stores, such as data/shhs7/SHHS")
+            raise ValueError("--nights PATH is wanted: night stores, such as data/psg9/HMC")
 
     @property
     def plan_changes(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from engine.learning_settings import Learning
 class Pretraining(Learning):
     """Learn from signals without labels; what is not given is as the recipe says."""
 
+    field: tuple[str, ...] = ()  # KEY=VALUE of the model's configuration: n_blocks=2
     model: Literal["neuronet", "synthsleepnet"] = "neuronet"  # one modality, or several
     # eeg eog emg ecg (published size), eeg-small ... (a processor), original-b original-t of
     # neuronet; paper, paper-eeg, small of synthsleepnet

@@ -13,6 +13,7 @@ from engine.learning_settings import Learning
 class Probing(Learning):
     """Learn a task from few labels on a pre-trained encoder, tested on people nobody has seen."""
 
+    field: tuple[str, ...] = ()  # KEY=VALUE of the model's configuration: n_blocks=2
     init: str = ""  # weights of main_pretrain.py: a run folder, a .safetensors file, or a name
     task: Literal["staging", "apnea", "hypopnea"] = "staging"  # apnea, hypopnea: in this epoch?
     classes: Literal[5, 4] = 5  # of staging: W N1 N2 N3 R, or W L D R
@@ -23,9 +24,8 @@ class Probing(Learning):
     # published; whole: every weight learns
     mode: Literal["probe", "tune", "whole"] = "probe"
     scratch: bool = False  # the same network from drawn weights: what pre-training is compared with
-    context: int = (
-        1  # epochs that are read together; 1 = none beside, 20 = published, 0 = the night
-    )
+    # epochs that are read together; 1 = none beside, 20 = published, 0 = the night
+    context: int = 1
     preset: Literal["paper", "trial"] = "paper"  # length and rates; trial: a processor, minutes
     out: Path = Path("runs/probe")  # run folder; one that holds a run is refused without --resume
     # --- labels

@@ -9,35 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from engine.learning_settings import Learning
+
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Learning):
     """Train a stager; a setting that is not given is that of the recipe (engine/recipes.py)."""
 
-    # night stores or data sets in them, such as data/psg9/HMC; all of one view
-    nights: tuple[Path, ...] = ()
-    channels: tuple[str, ...] = ()  # channels to read; default: those of the model
-    val_share: float | None = None  # share of the persons that validate, to choose the weights
     trim_minutes: float = 0.0  # leave out wake farther than this from sleep; 0 = keep all
     # --- learning
-    n_passes: int | None = None  # runs over the training nights
-    max_steps: int | None = None  # stop after so many steps
-    evaluate_every: int | None = None  # steps between validations; 0 = one a pass
-    patience: int | None = None  # validations without a better figure before stopping; 0 = never
-    batch_size: int | None = None  # windows per batch
-    accumulate: int | None = None  # batches per step
     find_batch: bool = False  # the largest batch that fits; as many of them as make the one wanted
     memory_mb: float = 0.0  # with --find-batch: limit, needed on a CPU; 0 = all of a GPU
-    lr: float | None = None  # highest learning rate
-    min_lr: float | None = None  # learning rate at the end
-    warmup: float | None = None  # share of the steps in which the rate rises
-    warmup_steps: int | None = None  # the same as a number of steps
-    # of the rate; exponential: wav2sleep, lpsgm: as published
-    schedule: Literal["smooth", "constant", "exponential", "lpsgm"] | None = None
+    warmup_steps: int | None = None  # steps in which the rate rises, instead of a share
     decay_steps: float | None = None  # exponential: steps in which the rate falls by a factor e
-    weight_decay: float | None = None  # decay of the weights
-    clip: float | None = None  # largest norm of the gradient; 0 = as it comes
-    ema: float | None = None  # decay of the running average of the weights; 0 = none
     class_weights: Literal["none", "balanced"] | None = None  # in the loss
     headline: Literal["kappa", "accuracy", "macro_f1", "nll"] | None = None  # chooses the weights
     validate: Literal["windows", "nights"] | None = None  # windows side by side, or nights as used
@@ -51,33 +35,12 @@ class Settings:
     gain: float | None = None  # scale channels, standard deviation of the log of the factor
     swap: float | None = None  # probability to exchange left and right leads
     flip: float | None = None  # probability to turn a channel over
-    # --- machine
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of matrix products
-    compile: bool = False  # compile the forward pass
-    save_every: int | None = None  # steps between two writings of last.pt; 0 = with validations
-    workers: int = 0  # processes that read windows ahead
-    writers: tuple[str, ...] = ()  # tensorboard mlflow: who else gets the rows of log.jsonl
-    threads: int = 1  # of a processor, per process
-    seed: int = 0  # of the split, the model, the windows and dropout
-    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto = cuda where there is one
-    resume: bool = False  # go on with the run in --out
-    dry_run: bool = False  # two steps on the shortest nights, all outputs
-
-    def __post_init__(self) -> None:
-        if not self.nights:
-            raise ValueError("--nights PATH is wanted: night stores, such as data/psg9/HMC")
 
     @property
     def plan_changes(self) -> dict[str, Any]:
         """Fields of the recipe's plan that were given."""
-        names = (
-            *("n_passes", "max_steps", "evaluate_every", "patience", "accumulate", "lr"),
-            *("min_lr", "warmup", "schedule", "weight_decay", "clip", "ema", "save_every"),
-            *("warmup_steps", "decay_steps"),
-        )
-        given = {name: getattr(self, name) for name in names}
-        changes = {name: value for name, value in given.items() if value is not None}
-        return changes | {"precision": self.precision, "compile": self.compile}
+        own = {"warmup_steps": self.warmup_steps, "decay_steps": self.decay_steps}
+        return super().plan_changes | {n: value for n, value in own.items() if value is not None}
 
     @property
     def recipe_changes(self) -> dict[str, Any]:
@@ -108,7 +71,6 @@ class Training(Settings):
     init: str = ""  # weights of the first step, of a model that is trained in two (deepsleepnet)
     out: Path = Path("runs/train")  # run folder; one that holds a run is refused without --resume
     # --- who is trained and tested on
-    split: str = ""  # splits/NAME.json of the store, or a file; drawn by person when empty
     fold: tuple[int, ...] = ()  # of a split with folds, those to run, from 0; all by default
     # data sets, or parts of one such as SHHS-2, that are tested and never trained on
     hold_out: tuple[str, ...] = ()
@@ -130,7 +92,6 @@ class Tuning(Settings):
     folds: int = 5  # by person, every person tested once
     fold: tuple[int, ...] = ()  # run these folds only, from 0
     label: str = ""  # divide each value of this label alike, such as a diagnosis
-    split: str = ""  # splits/NAME.json of the store, or a file, instead of drawn folds
 
     def __post_init__(self) -> None:
         super().__post_init__()
