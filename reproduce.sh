@@ -38,7 +38,7 @@ there() {  # DATASET: named in --print, and run where it lies
     $print || [[ -d $RAW/$1 || -d $STORE/$2/$1 ]]
 }
 released() {  # FILE
-    $print || [[ -e $DATA/$1 ]] && return
+    if $print || [[ -e $DATA/$1 ]]; then return; fi
     echo "reproduce.sh: $DATA/$1 is missing; DATA=folder names the one that holds it" >&2
     exit 1
 }
@@ -46,8 +46,14 @@ nights() {  # VIEW DATASET...
     for dataset in "${@:2}"; do
         $print || [[ -d $RAW/$dataset ]] || continue # its store is there
         run "$PYTHON" main_preprocess.py run "$dataset" --raw "$RAW/$dataset" --out "$STORE" \
-            --view "$1" --workers "$WORKERS"
+            --view "$1" --workers "$WORKERS" --skip-errors
     done
+}
+train() {  # RUN COMMAND...: a run that is finished is left alone, one that was begun goes on
+    [[ -e $OUT/$1/results.json ]] && echo "$OUT/$1: finished, left alone" && return
+    local resume=()
+    [[ -e $OUT/$1/last.pt || -d $OUT/$1/fold0 ]] && resume=(--resume)
+    run "${@:2}" "${resume[@]}"
 }
 judge() {  # RUN FOLDER NPZ...
     run "$PYTHON" main_evaluate.py staging --predictions "${@:2}" --out "$OUT/$1"
@@ -68,19 +74,19 @@ case "$system $name" in
 "sleepgpt language")
     released real/ucddb
     run "$PYTHON" main_weights.py get sleepgpt-shhs-90
-    run bash train.sh language
+    train slm bash train.sh language
     ;;
 # Trained on every public source that is at hand, tested on what the paper held out.
 "lpsgm unseen-centres")
     need psg9 MESA MASS
-    run env VIEW=psg9 OUT="$STORE" bash preprocess.sh
+    run env VIEW=psg9 OUT="$STORE" bash preprocess.sh --skip-errors
     centres=()
     for centre in HANG7 SYSU; do # of the authors' hospitals
         there "$centre" psg9 || continue
         nights psg9 "$centre"
         centres+=("$centre")
     done
-    run env HOLD_OUT="${centres[*]} MESA MASS" bash train.sh lpsgm
+    train lpsgm env HOLD_OUT="${centres[*]} MESA MASS" bash train.sh lpsgm
     outputs=()
     for centre in "${centres[@]}" MESA; do
         part "$OUT/lpsgm/test.npz" "$OUT/lpsgm-parts/$centre.npz" --dataset "$centre"
@@ -108,7 +114,7 @@ case "$system $name" in
     nights cr "${cohorts[@]}" MROS
     run "$PYTHON" main_preprocess.py splits "$STORE/cr" --name wav2sleep --published wav2sleep \
         --accept-leaks
-    run bash train.sh wav2sleep
+    train wav2sleep bash train.sh wav2sleep
     for cohort in SHHS MESA; do
         part "$OUT/wav2sleep/subsets.npz" "$OUT/wav2sleep-parts/$cohort.npz" --dataset "$cohort"
     done
@@ -121,7 +127,7 @@ case "$system $name" in
     run "$PYTHON" main_preprocess.py splits "$STORE/seq3" --name mass20 --dataset MASS \
         --published "$DATA/mass_20fold_splits.json"
     for step in seqsleepnet-30 seqsleepnet seqsleepnet-10 e2e-deepsleepnet multitask-arnn e2e-arnn; do
-        run bash train.sh "$step"
+        train "$step" bash train.sh "$step"
     done
     ;;
 "seqsleepnet mass-arnn")

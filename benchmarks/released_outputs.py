@@ -1,12 +1,13 @@
 """Outputs that the authors of the SeqSleepNet family released, in the forms our commands read.
 
     python -m benchmarks.released_outputs sleepedf20 --data ../shared/data --out runs/released
-    python -m benchmarks.released_outputs mass-arnn --data ../shared/data --out runs/seqsleepnet-mass-arnn
     python -m benchmarks.released_outputs deepcnn --data ../shared/data --out runs/released
+    python -m benchmarks.released_outputs mass-arnn --data ../shared/data --out runs/mass-arnn
 
-`sleepedf20` writes onemax.npz, the three heads of the 1-max CNN multiplied (Phan et al., TBME 66(5),
-2019), and `deepcnn` sleepedf20_middle.npz, one head alone: both for `main_evaluate.py`. `mass-arnn`
-writes results.json: MASS scorings may not be passed on, but the accuracy of each fold was released.
+`sleepedf20` writes onemax.npz, the three heads of the 1-max CNN multiplied (Phan et al., TBME
+66(5), 2019), and `deepcnn` sleepedf20_middle.npz, one head alone: both for `main_evaluate.py`.
+`mass-arnn` writes results.json: MASS scorings may not be passed on, but the accuracy of each fold
+was released.
 """
 
 from __future__ import annotations
