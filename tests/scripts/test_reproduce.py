@@ -120,6 +120,17 @@ def test_missing_data_are_told_in_a_sentence_and_nothing_runs(
     assert not out.exists()
 
 
+def test_trainings_that_are_finished_are_left_alone_and_begun_ones_go_on(tmp_path: Path) -> None:
+    (tmp_path / "seqsleepnet").mkdir()
+    (tmp_path / "seqsleepnet" / "results.json").write_text("{}")
+    (tmp_path / "e2e-arnn" / "fold0").mkdir(parents=True)
+    lines = run("seqsleepnet", "mass", "--print", OUT=str(tmp_path)).stdout.splitlines()
+    assert f"{tmp_path}/seqsleepnet: finished, left alone" in lines
+    assert "$ bash train.sh seqsleepnet" not in lines
+    assert "$ bash train.sh e2e-arnn --resume" in lines
+    assert "$ bash train.sh multitask-arnn" in lines
+
+
 def test_missing_released_outputs_are_told_in_a_sentence(tmp_path: Path) -> None:
     done = run("seqsleepnet", "mass-arnn", DATA=str(tmp_path), OUT=str(tmp_path / "out"))
     assert done.returncode == 1

@@ -160,3 +160,7 @@ def test_an_unknown_command_tells_the_known_ones(capsys: pytest.CaptureFixture[s
     assert main_evaluate.main(["nonsense"]) == 2
     assert "correction" in capsys.readouterr().err
     assert main_evaluate.main(["--help"]) == 0
+
+
+def test_no_correction_is_a_way_that_may_be_named() -> None:
+    assert list(ways(("none",))) == ["none"]
