@@ -16,7 +16,7 @@ from recordings.simulate.stages import draw_stages
 from staging import trial
 from staging.noise import ArtificialStager, hard_log_probs
 from staging.outputs import raw_stages, read_judged, together
-from staging.ways import ABSTAINS, Corrected, choose, load_apart, uncorrected
+from staging.ways import ABSTAINS, Corrected, choose, load_apart, uncorrected, ways
 
 
 def nights(rng: np.random.Generator, n: int = 6, n_epochs: int = 120) -> list[JudgedNight]:
