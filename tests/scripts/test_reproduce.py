@@ -12,8 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import get_type_hints
 
+import numpy as np
 import pytest
 
+import main_evaluate
 from evaluation.reproduction import Row, beside, find_table, published_tables, reproduced
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,3 +206,36 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     assert (runs / "night" / "comparison.html").exists()
     corrected = json.loads((runs / "correction" / "results.json").read_text())
     assert corrected["generic"]["kappa"] > corrected["none"]["kappa"] + 0.05
+
+
+def test_subsets_of_signals_come_into_the_table_by_cohort(tmp_path: Path) -> None:
+    from evaluation.outputs import NightOutput, write_outputs
+    from evaluation.reproduction import main
+
+    labels = np.tile(np.arange(4, dtype=np.int8), 10)
+    nights = [
+        NightOutput(
+            night=f"{cohort}/{n}",
+            person=f"{cohort}{n}",
+            labels=labels,
+            stages=np.roll(labels, 1) if signals == "ECG" else labels,
+            dataset=cohort,
+            channels=signals,
+            classes=("W", "L", "D", "R"),
+        )
+        for cohort in ("SHHS", "MESA")
+        for n in range(3)
+        for signals in ("ECG", "PPG", "THX ECG")
+    ]
+    source = write_outputs(tmp_path / "subsets.npz", nights)
+    parts = [tmp_path / f"{cohort}.npz" for cohort in ("SHHS", "MESA")]
+    for part in parts:
+        assert main(["select", str(source), str(part), "--dataset", part.stem]) == 0
+    judged = ["--predictions", *map(str, parts), "--out", str(tmp_path / "wav2sleep-judged")]
+    assert main_evaluate.main(["staging", *judged]) == 0
+    assert main(["table", "wav2sleep", "signals", "--out", str(tmp_path)]) == 0
+    table = told(tmp_path, "wav2sleep", "signals")
+    assert table["SHHS, ECG", "accuracy"] == ("82.3", "0.00")
+    assert table["MESA, ECG and thorax", "kappa"] == ("78.3", "100.00")
+    assert table["MESA, pulse wave", "kappa"][1] == "100.00"
+    assert table["Census, ECG", "kappa"][1] == "needs the Census lists over all cohorts"
