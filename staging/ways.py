@@ -66,6 +66,8 @@ def ways(
     """
     made: dict[str, Way] = {"none": uncorrected}
     for name in names:
+        if name == "none":
+            continue  # always there
         if name in ("greedy", "beam") and language_model is not None:
             made[name] = by_decoder(language_model, name)
         elif name in ("viterbi", "posterior") and transitions is not None:

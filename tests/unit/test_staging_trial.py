@@ -16,7 +16,7 @@ from recordings.simulate.stages import draw_stages
 from staging import trial
 from staging.noise import ArtificialStager, hard_log_probs
 from staging.outputs import raw_stages, read_judged, together
-from staging.ways import ABSTAINS, Corrected, choose, load_apart, uncorrected
+from staging.ways import ABSTAINS, Corrected, choose, load_apart, uncorrected, ways
 
 
 def nights(rng: np.random.Generator, n: int = 6, n_epochs: int = 120) -> list[JudgedNight]:
@@ -160,3 +160,7 @@ def test_an_unknown_command_tells_the_known_ones(capsys: pytest.CaptureFixture[s
     assert main_evaluate.main(["nonsense"]) == 2
     assert "correction" in capsys.readouterr().err
     assert main_evaluate.main(["--help"]) == 0
+
+
+def test_no_correction_is_a_way_that_may_be_named() -> None:
+    assert list(ways(("none",))) == ["none"]
