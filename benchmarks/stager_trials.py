@@ -146,7 +146,7 @@ def prepare(
 
 def first_batch(model: Any, recipe: Recipe, cfg: Training, nights: Nights) -> Windows:
     """Return the first windows of the training nights, as many as a step takes."""
-    length = model.window or recipe.window
+    length = model.window or recipe.window or None
     windows = open_windows(model, nights.parts["train"], length, channels=reads(model, cfg))
     return windows.__getitems__(range(min(recipe.batch_size, len(windows))))
 
@@ -195,7 +195,8 @@ def trial(
     model, recipe, cfg = prepare(name, preset, nights, channels=channels, seed=seed)
     batch = first_batch(model, recipe, cfg, nights)
     fit_statistics(
-        model, open_windows(model, nights.parts["train"], 20, channels=reads(model, cfg))
+        model,
+        open_windows(model, nights.parts["train"], model.window and 20, channels=reads(model, cfg)),
     )
     step_s = step_seconds(model, StagingTask(), batch)
     n_steps = n_steps or max(VALIDATIONS, round(cpu_seconds / step_s))
@@ -238,7 +239,8 @@ def loss_falls(name: str, preset: str, nights: Nights, *, n_steps: int = 6) -> t
     model, recipe, cfg = prepare(name, preset, nights)
     batch = first_batch(model, replace(recipe, batch_size=2), cfg, nights)
     fit_statistics(
-        model, open_windows(model, nights.parts["train"], 20, channels=reads(model, cfg))
+        model,
+        open_windows(model, nights.parts["train"], model.window and 20, channels=reads(model, cfg)),
     )
     weights = loss_weights(recipe, nights.parts["train"], model.config.n_classes)
     task, losses = StagingTask(class_weights=weights), []

@@ -32,7 +32,11 @@ from tests.makers.simulated_store import simulated_store
 SMALLER = {"lpsgm": ("small", ("C4", "E1"))}
 SMALL = (("tinysleepnet-cnn", "paper"), ("e2e-arnn", "paper"))
 N_STEPS = {"tinysleepnet-cnn": 16, "e2e-arnn": 60}  # seconds
-CPU_SECONDS = {"e2e-arnn": 15.0, "multitask-arnn": 15.0}  # of the slow trainings; others: 60
+CPU_SECONDS = {
+    "e2e-arnn": 15.0,
+    "multitask-arnn": 15.0,
+    "tinysleepnet-seq": 180.0,
+}  # of the slow trainings; others: 60
 HELD_OUT = ("Simulated-BAR",)
 
 
@@ -94,7 +98,10 @@ def test_band_powers_tell_the_stages_of_simulated_nights_apart(few: dict[str, Ni
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "preset"), PRESETS)
 def test_the_loss_of_every_preset_falls(many: dict[str, Nights], name: str, preset: str) -> None:
-    first, last = loss_falls(name, preset, many[view_of(_made(name, preset)).name])
+    # noise of recurrent batch norm over two windows outweighs six small steps
+    n_steps = 30 if name == "seqsleepnet" else 6
+    nights = many[view_of(_made(name, preset)).name]
+    first, last = loss_falls(name, preset, nights, n_steps=n_steps)
     assert last < first
 
 
