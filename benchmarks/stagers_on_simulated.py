@@ -174,7 +174,7 @@ def draw(rows: Sequence[dict[str, Any]], beside: Sequence[dict[str, Any]]) -> An
     told = "; ".join(f"{row['name']} {row['kappa']:.2f}" for row in beside)
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel(
-        f"kappa, held-out simulated nights; CPU seconds a night (dashed: {told})", size=8
+        f"kappa, held-out simulated nights; CPU seconds a night\ndashed: {told}", size=8
     )
     axes.set_title("Stagers after the same CPU time on SIMULATED nights", size=10)
     axes.grid(axis="x", color="#e8eaee")

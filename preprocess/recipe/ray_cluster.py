@@ -9,6 +9,7 @@ A worker that dies, or its machine, costs a retry of the night it had in hand an
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -114,7 +115,7 @@ def _cluster(address: str, n_workers: int) -> Iterator[Any]:
         ray.init(
             address=address,
             runtime_env={"env_vars": variables},
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             log_to_driver=False,
             **local,
         )
