@@ -268,9 +268,19 @@ class TinySleepNetSeq(OneChannelStager):
     def forward(self, signals: Signals, present: Present) -> StagerOutput:
         """Return logits (B, L, 5) in the order W N1 N2 N3 R and features (B, L, hidden)."""
         encoded = self.encode(signals, present)  # (B, L, F)
-        zeros = encoded.new_zeros(1, 1, self.config.samples)
-        before = self.encoder(zeros).expand(len(encoded), self.config.context - 1, -1)
+        before = self._silence(encoded).expand(len(encoded), self.config.context - 1, -1)
         contexts = torch.cat([before, encoded], dim=1).unfold(1, self.config.context, 1)
         sequences = contexts.flatten(0, 1).transpose(1, 2)  # (B L, context, F)
         features = self.lstm(sequences)[0][:, -1].unflatten(0, encoded.shape[:2])
         return StagerOutput(self.head(self.dropout(features)), features)
+
+    def _silence(self, like: torch.Tensor) -> torch.Tensor:
+        """Return the features (1, F) of an epoch of zeros, by the running statistics.
+
+        A batch of zeros has no variance: half of every step would pull the statistics there.
+        """
+        training = self.encoder.training
+        self.encoder.eval()
+        silent = self.encoder(like.new_zeros(1, 1, self.config.samples))
+        self.encoder.train(training)
+        return silent

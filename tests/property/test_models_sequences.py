@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -111,3 +113,15 @@ def test_an_epoch_is_staged_from_its_context_and_no_other_epoch() -> None:
         after = model({"FpzCz": changed}, {}).logits[0]
     moved = (before - after).abs().amax(dim=-1) > 1e-6
     assert moved.tolist() == [False] * 4 + [True] * 3 + [False]
+
+
+def test_the_epochs_of_zeros_before_a_night_leave_the_running_statistics_alone() -> None:
+    torch.manual_seed(0)
+    model = models.create("tinysleepnet-seq", dropout=0.0).train()
+    alone = copy.deepcopy(model)
+    signals = {"FpzCz": torch.randn(2, 3, 3000)}
+    present = {"FpzCz": torch.ones(2, 3, dtype=torch.bool)}
+    model(signals, present)
+    alone.encode(signals, present)
+    statistics = dict(alone.named_buffers())
+    assert all(torch.equal(x, statistics[name]) for name, x in model.named_buffers())
