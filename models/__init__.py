@@ -14,7 +14,8 @@ samples per epoch) and `window` (epochs it takes at once, None = any number). It
   the stages (other heads, a penalty on weights);
 - `fit_statistics(batches)`, which learns from the training nights what signals are normalised by;
 - `attention_weights(signals, present)`, where it looked;
-- `training_plan`, the settings of its article by the names of the training plan;
+- `training_plan`, the settings of its article by the names of the training plan, and `undecayed`,
+  names of parameters that its article spares from weight decay;
 - `finetune_parts`, {mode: beginnings of the names of the parameters it trains};
 - `begin_from(tensors)`, which takes over a network of an earlier step of its training, and `fresh`,
   the parts that such a network lacks.
