@@ -100,6 +100,20 @@ def entry(name: str) -> tuple[type[nn.Module], type]:
     return model, typing.get_type_hints(model.__init__)["config"]
 
 
+def name_of(model: nn.Module) -> str:
+    """Return the name under which the class of `model` is registered.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    for name in names():
+        if _MODELS[name] is type(model):
+            return name
+    raise ValueError(f"{type(model).__name__} is not in the model registry")
+
+
 def presets(name: str) -> dict[str, Any]:
     """Return the published settings of the model `name`: {preset: configuration}."""
     model, configuration = entry(name)
