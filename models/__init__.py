@@ -39,7 +39,6 @@ Present = Mapping[str, torch.Tensor]  # {channel: (B,) or (B, L) bool}, True = r
 M = TypeVar("M", bound=type[nn.Module])
 
 _MODELS: dict[str, type[nn.Module]] = {}
-_NOT_MODELS = {"layers", "narrow_attention", "published", "whole_night"}
 
 
 @dataclass
@@ -124,5 +123,4 @@ def presets(name: str) -> dict[str, Any]:
 def _import_all() -> None:
     """Import every file of this folder once, so that its `@register` lines run."""
     for module in pkgutil.iter_modules(__path__):
-        if module.name not in _NOT_MODELS:
-            importlib.import_module(f"{__name__}.{module.name}")
+        importlib.import_module(f"{__name__}.{module.name}")
