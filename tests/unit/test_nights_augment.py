@@ -156,10 +156,12 @@ def test_augmentation_needs_a_seed_and_sound_figures(tmp_path: Path) -> None:
     path = make_night(tmp_path)
     with pytest.raises(ValueError, match="augment need a seed"):
         NightWindows([path], ["C4"], 4, augment=Augment(gain=0.1))
-    with pytest.raises(ValueError, match="swap and flip 0 to 1"):
-        Augment(swap=1.5)
-    with pytest.raises(ValueError, match="keep stages true"):
-        Augment(shift_s=20)
+    for wrong in ({"swap": 1.5}, {"flip": 1.5}, {"swap": -0.1}, {"gain": -1}, {"shift_s": -1}):
+        with pytest.raises(ValueError, match="swap and flip 0 to 1"):
+            Augment(**wrong)
+    assert Augment(shift_s=7.5)  # a quarter of an epoch
+    with pytest.raises(ValueError, match="at most 7.5 s keep stages true"):
+        Augment(shift_s=7.6)
 
 
 def test_channels_are_turned_over_each_by_itself_and_half_of_the_time(tmp_path: Path) -> None:

@@ -220,7 +220,10 @@ def test_signals_that_cannot_be_right_are_refused_before_anything_is_written(
 
 
 def test_a_large_signal_fits_into_float32(tmp_path: Path) -> None:
-    _one(tmp_path, eeg_like(3) * 3000, dtype="float32")
+    samples = eeg_like(3) * 3000
+    read = Night.open(_one(tmp_path, samples, dtype="float32")).read()["C4"]
+    assert np.array_equal(read, samples)
+    assert np.abs(read).max() > np.finfo(np.float16).max
 
 
 @pytest.mark.parametrize(

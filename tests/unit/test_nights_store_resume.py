@@ -111,15 +111,21 @@ def test_killed_at_any_moment_is_redone(
 def test_killed_at_random_times_never_leaves_a_night_that_does_not_verify(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from tests.makers.nights import make_night\n"
+        "print('begins', flush=True)\n"
         f"while True: make_night(Path({str(tmp_path)!r}), stages=[2] * 400)\n"
     )
-    for delay_s in np.random.default_rng(0).uniform(0.3, 0.9, size=24):
-        writer = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
-        time.sleep(delay_s)
-        writer.kill()
-        writer.wait()
+    n_whole = 0
+    for delay_s in np.random.default_rng(0).uniform(0.0, 0.6, size=24):
+        command = [sys.executable, "-c", code]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()  # it has imported, and writes from now on
+            time.sleep(delay_s)
+            writer.kill()
         for path in night_files(tmp_path):
             Night.open(path).verify()
+            n_whole += 1
+    assert n_whole  # otherwise nothing was looked at
 
 
 def _kill_and_redo(root: Path, ending: str, when: str) -> None:
