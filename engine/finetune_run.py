@@ -19,7 +19,7 @@ from engine.log import RunFolder
 from engine.recipes import finetune_recipe
 from engine.spectra import own_statistics
 from engine.staging_fit import begin, changed, chosen, fit, logger, stage_nights
-from engine.staging_nights import StoredNight, drawn_folds, parts_of, stored_split
+from engine.staging_nights import StoredNight, asked_folds, drawn_folds, parts_of, stored_split
 from engine.staging_results import SIMULATED, judged
 from engine.staging_settings import Tuning
 from evaluation.metrics import compare
@@ -59,7 +59,7 @@ def finetune_stager(cfg: Tuning) -> dict[str, Any]:
         split = _folds(cfg, card["model"], nights)
         if distributed.is_first():
             dump(cfg, cfg.out / "config.json")
-        numbers = cfg.fold or range(1 if cfg.dry_run else len(split.folds))
+        numbers = asked_folds(split, cfg.fold or ((0,) if cfg.dry_run else ()))
         folders = {number: cfg.out / f"fold{number}" for number in numbers}
         for number, folder in folders.items():
             if not (cfg.resume and (folder / "after.npz").exists()):

@@ -254,6 +254,20 @@ def stored_split(nights: Sequence[StoredNight], name: str) -> Split:
     )
 
 
+def asked_folds(split: Split, asked: Sequence[int]) -> list[int]:
+    """Return the numbers of the folds of a split to run: those asked for, or all of them.
+
+    Raises
+    ------
+    ValueError
+        If the split has no such fold.
+    """
+    n_folds = len(split.folds)
+    if wrong := [number for number in asked if not 0 <= number < n_folds]:
+        raise ValueError(f"--fold {wrong[0]}: the split has folds 0 to {n_folds - 1}")
+    return list(asked) or list(range(n_folds))
+
+
 def parts_of(nights: Sequence[StoredNight], fold: Fold) -> dict[str, list[StoredNight]]:
     """Return the nights of train, val and test.
 

@@ -15,7 +15,7 @@ from engine.checkpoint import load_weights
 from engine.log import RunFolder
 from engine.recipes import recipe_for
 from engine.staging_fit import begin, build, changed, chosen, fit, logger, shortest, stage_nights
-from engine.staging_nights import StoredNight, drawn, parts_of, stored_split
+from engine.staging_nights import StoredNight, asked_folds, drawn, parts_of, stored_split
 from engine.staging_results import judged
 from engine.staging_settings import Training
 from engine.subsets import subset_outputs
@@ -45,10 +45,9 @@ def train_stager(cfg: Training) -> dict[str, Any]:
     with distributed.processes(cfg.device) as device:
         nights = chosen(cfg, _built(cfg))
         split = _divided(cfg, nights)
-        folders = {0: cfg.out}
-        if len(split.folds) > 1:
-            numbers = cfg.fold or range(len(split.folds))
-            folders = {number: cfg.out / f"fold{number}" for number in numbers}
+        folders = {number: cfg.out / f"fold{number}" for number in asked_folds(split, cfg.fold)}
+        if len(split.folds) == 1:
+            folders = {0: cfg.out}
         for number, folder in folders.items():
             if len(folders) == 1 or not (cfg.resume and (folder / "test.npz").exists()):
                 _train_fold(cfg, nights, split, number, folder, device)

@@ -9,6 +9,7 @@ import pytest
 
 from engine.staging_nights import (
     StoredNight,
+    asked_folds,
     card_of,
     drawn,
     drawn_folds,
@@ -159,3 +160,12 @@ def test_a_part_without_nights_is_named(store: Path) -> None:
     nights = gather([store / "A" / "p0v1.json"])
     with pytest.raises(ValueError, match="no nights to val on: 1 nights of 1 persons"):
         parts_of(nights, {"train": ("A/p0v1",)})
+
+
+def test_all_folds_are_run_or_those_asked_for_and_none_that_is_not_there(store: Path) -> None:
+    split = drawn_folds(gather([store / "A"]), 3, seed=0, val_share=0.2)
+    assert asked_folds(split, ()) == [0, 1, 2]
+    assert asked_folds(split, (2, 0)) == [2, 0]
+    for wrong in (3, -1):
+        with pytest.raises(ValueError, match=f"--fold {wrong}: the split has folds 0 to 2"):
+            asked_folds(split, (0, wrong))
