@@ -23,9 +23,8 @@ from evaluation.traces import Trace
 from explain.gradcam import _GuidedReLU, explain_night
 from models.lpsgm import LPSGM
 
-ENCODER_GFLOP = (
-    0.0813  # of an epoch of one derivation (counted: specification of LPSGM, section 13)
-)
+# Of an epoch of one derivation (counted: specification of LPSGM, section 13)
+ENCODER_GFLOP = 0.0813
 TIMED_WINDOWS = 4  # of the published way, scaled up
 
 

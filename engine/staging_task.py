@@ -15,7 +15,7 @@ from evaluation.outputs import NightOutput
 from models.layers import scored_cross_entropy
 from models.whole_night import night_proba
 from nights.stages import FOUR_CLASSES, STAGES, UNSCORED, to_four_classes
-from nights.trimming import sleep_stretches
+from nights.trimming import without_long_wake
 from nights.windows import NightWindows, Windows
 
 Headline = Literal["kappa", "accuracy", "macro_f1", "nll"]
@@ -206,12 +206,7 @@ def _output(
 
 def _judged(stages: np.ndarray, trim_epochs: int | None) -> np.ndarray:
     """Return the stages (E,), -1 in the wake that is trimmed."""
-    if trim_epochs is None:
-        return stages
-    kept = np.full_like(stages, UNSCORED)
-    for first, end in sleep_stretches(stages, trim_epochs):
-        kept[first:end] = stages[first:end]
-    return kept
+    return stages if trim_epochs is None else without_long_wake(stages, trim_epochs)
 
 
 def _scores(outputs: Sequence[NightOutput]) -> dict[str, float]:

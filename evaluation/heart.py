@@ -25,9 +25,8 @@ from recordings.beats import normal_intervals
 LF_HZ, HF_HZ = (0.04, 0.15), (0.15, 0.4)  # [1]_, table 2
 STRETCH_S = 300.0  # [1]_: short-term spectra are of five minutes
 _STRETCH_HZ = 4.0  # more than twice the highest band, and faster than any heart
-_NORMAL_SHARE = (
-    0.8  # of a stretch; with more interpolated the spectrum is of the interpolation [2]_
-)
+# Of a stretch; with more interpolated the spectrum is of the interpolation [2]_
+_NORMAL_SHARE = 0.8
 _FEWEST = 5  # NN intervals that give an epoch a rate
 
 HEART_DEFINITIONS: dict[str, Definition] = {

@@ -24,9 +24,8 @@ from nights.store import night_files
 
 _TEMPORARY = re.compile(r".+\.(?:npy|json|jsonl|csv)\.tmp\.(\d+)(?:\.\w+)?")
 _DAY_S = 86_400
-_GRACE_S = (
-    60  # on a shared folder the writer may be a process of another machine, seen only by this
-)
+# On a shared folder the writer may be a process of another machine, seen only by this
+_GRACE_S = 60
 
 
 @dataclass(frozen=True)

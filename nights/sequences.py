@@ -14,7 +14,7 @@ import numpy as np
 
 from nights.splits import Split, draw_split, import_split
 from nights.stages import EPOCH_S, UNSCORED, W, check_stages
-from nights.trimming import sleep_stretches
+from nights.trimming import without_long_wake
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +78,7 @@ class StageNight:
 
         Recordings of a whole day (Sleep-EDF) are otherwise mostly daytime wake.
         """
-        kept = np.full_like(self.stages, UNSCORED)
-        for first, end in sleep_stretches(self.stages):
-            kept[first:end] = self.stages[first:end]
-        return replace(self, stages=kept)
+        return replace(self, stages=without_long_wake(self.stages))
 
 
 def stretches(scored: np.ndarray) -> list[slice]:

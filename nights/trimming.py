@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nights.stages import W
+from nights.stages import UNSCORED, W
 
 PAD_EPOCHS = 60  # half an hour of wake on each side, as the published stagers keep
 
@@ -38,3 +38,11 @@ def sleep_stretches(stages: np.ndarray, pad_epochs: int = PAD_EPOCHS) -> list[tu
         (max(0, int(first)), min(len(stages), int(end)))
         for first, end in zip(firsts, ends, strict=True)
     ]
+
+
+def without_long_wake(stages: np.ndarray, pad_epochs: int = PAD_EPOCHS) -> np.ndarray:
+    """Return the stages (E,) with -1 outside of `sleep_stretches`; parameters are the same."""
+    kept = np.full_like(stages, UNSCORED)
+    for first, end in sleep_stretches(stages, pad_epochs):
+        kept[first:end] = stages[first:end]
+    return kept

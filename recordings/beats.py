@@ -38,9 +38,8 @@ _EDGE = 0.6  # of the usual interval: no weak beat is nearer to a strong one
 
 SHORTEST_S, LONGEST_S = 0.3, 2.0  # 200 to 30 beats a minute
 _USUAL_OF = 11  # intervals; longer than a breath, so that its sway is no artefact
-_FROM_USUAL = (
-    0.3  # share by which an interval may differ from the usual one: breath sways up to 25%
-)
+# Share by which an interval may differ from the usual one: breath sways it up to 25 %
+_FROM_USUAL = 0.3
 _LONGEST_HOLD_S = 10.0  # a heart rate is told so far from the next normal interval
 
 
