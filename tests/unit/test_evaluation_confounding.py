@@ -65,6 +65,13 @@ def test_of_three_classes_the_worst_counts(rng: np.random.Generator) -> None:
     assert found.effect == 1
 
 
+def test_cramers_v_is_that_of_a_table_worked_by_hand() -> None:
+    # 8 2 / 1 9: phi^2 = 3.5^2 (1/4.5 + 1/5.5) 2 / 20 = 0.49495, less 1/19 for chance, over
+    # (2 - 1/19) - 1
+    first, second = np.repeat([0, 1], 10), np.repeat([0, 1, 0, 1], [8, 2, 1, 9])
+    assert cramers_v(first, second) == pytest.approx(0.6833, abs=1e-4)
+
+
 def test_cramers_v_of_nothing_is_about_nothing(rng: np.random.Generator) -> None:
     codes = rng.integers(0, 4, 2000)
     assert cramers_v(rng.integers(0, 2, 2000), codes) < 0.06
