@@ -61,6 +61,7 @@ def main(cfg: Config) -> int:
     """Read, split, train, judge beside the tables, report."""
     import torch
 
+    from engine.distributed import device_of
     from engine.language import Start, about, build
     from engine.log import RunFolder
     from engine.optim import Plan
@@ -83,8 +84,7 @@ def main(cfg: Config) -> int:
     write_annotations(cfg.out / "annotations.txt", parts["train"])
     init = "" if cfg.dry_run else cfg.init
     start = Start(init, cfg.preset, cfg.context, cfg.classes, cfg.dropout, cfg.conditions)
-    wanted = cfg.device if cfg.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    model: Any = build(start, cfg.seed).to(wanted)
+    model: Any = build(start, cfg.seed).to(device_of(cfg.device))
     length = model.config.n_positions
     describe = getattr(model, "describe", None)
     blocks = BlockSource(parts["train"], length, cfg.batch_size, describe=describe)

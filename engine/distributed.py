@@ -42,7 +42,7 @@ def processes(device: str = "auto") -> Iterator[torch.device]:
     ValueError
         If cuda is asked for and there is none, or a machine has more processes than GPUs.
     """
-    here = _device(device)
+    here = device_of(device)
     if "WORLD_SIZE" not in os.environ:
         yield here
         return
@@ -123,8 +123,19 @@ def _joined() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-def _device(wanted: str) -> torch.device:
-    """Return the device of this process, and make it the one that CUDA means."""
+def device_of(wanted: str) -> torch.device:
+    """Return the device of this process, and make it the one that CUDA means.
+
+    Parameters
+    ----------
+    wanted : str
+        `cpu`, `cuda`, or `auto`: cuda where there is one.
+
+    Raises
+    ------
+    ValueError
+        If cuda is asked for and there is none, or a machine has more processes than GPUs.
+    """
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from engine.diagnosis import questions
 from engine.diagnosis.cases import Case
 from engine.diagnosis.encoder import Encoder
@@ -26,6 +24,7 @@ from engine.diagnosis.signal_networks import (
     TwoStage,
 )
 from engine.diagnosis.tabular import FeatureFiles, Tabular, length, person, statistics
+from engine.distributed import device_of
 from engine.optim import Plan
 
 
@@ -67,9 +66,7 @@ def encoder_of(
     features : Path, optional
         Folder of feature files other than that of `cfg`.
     """
-    device = cfg.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = str(device_of(cfg.device))
     if name in NETWORKS:
         return HypnogramNetwork(name, n_classes, night_recipe(cfg), device)
     if name in ("lpsgm", "lpsgm-logistic"):

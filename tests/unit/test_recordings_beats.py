@@ -115,6 +115,13 @@ def test_heart_rate_signal_is_sixty_over_the_interval_and_unknown_where_nothing_
     assert np.isnan(heart_rate_signal(np.zeros(0), 2, 1.0)).all()
 
 
+def test_a_heart_rate_stands_in_the_middle_of_its_interval() -> None:
+    beats_s = np.concatenate([np.arange(20.0), np.arange(20.0, 40.0, 0.8)])
+    rate = heart_rate_signal(beats_s, 1, rate_hz=4.0)[0]
+    # at 20 s, between 60 a minute at 19.5 s and 75 at 20.4 s
+    assert rate[20 * 4] == pytest.approx(60 + 15 * 0.5 / 0.9, abs=1e-4)
+
+
 def test_an_uneven_rate_of_the_heart_rate_signal_is_refused() -> None:
     with pytest.raises(ValueError, match="no whole number of samples"):
         heart_rate_signal(np.arange(10.0), 1, rate_hz=0.77)
