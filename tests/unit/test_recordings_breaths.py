@@ -128,6 +128,13 @@ def test_a_fall_counts_when_it_is_deep_enough(fall: float, n: int) -> None:
     assert len(find_desaturations(spo2, 1, fall=fall)[0]) == n
 
 
+@pytest.mark.parametrize(("risen", "n"), [(2.0, 2), (1.5, 1)])  # two thirds of 3 % are 2 %
+def test_a_fall_ends_when_the_oxygen_rises_by_two_thirds(risen: float, n: int) -> None:
+    spo2 = np.full(300, 97.0)
+    spo2[100:120], spo2[120:130], spo2[130:150] = 87, 87 + risen, 83
+    assert len(find_desaturations(spo2, 1)[0]) == n
+
+
 @pytest.mark.data("real/dreams_spindles")
 def test_oxygen_that_was_filtered_away_is_not_taken_for_a_saturation(shared_data) -> None:
     body = read_body(open_recording(shared_data / "real/dreams_spindles/excerpt3.edf"))
