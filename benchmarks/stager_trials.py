@@ -196,6 +196,8 @@ def trial(
         Instead.
     channels : sequence of str
         What to give the stager; default: `given_channels`.
+    seed : int
+        Of the model and the training.
     """
     # Measuring moves a model: it is made anew for the training
     step_s = step_seconds(*prepare(name, preset, nights, channels=channels, seed=seed), nights)

@@ -82,6 +82,8 @@ def soft_agreement(scorings: np.ndarray, n_classes: int = len(STAGES)) -> np.nda
     ----------
     scorings : int array (S, E)
         Stages of S scorers, -1 where unscored.
+    n_classes : int
+        Number of classes K.
     """
     votes = _votes(scorings, n_classes)
     found = np.full(len(votes), np.nan)
@@ -149,6 +151,11 @@ def soft_confusion(true_proba: np.ndarray, predicted_proba: np.ndarray) -> np.nd
     float64 array (K, K)
         Rows truth; `evaluation.metrics.metrics_from` gives the accuracy and kappa of [2]_ from it,
         which are the usual ones for hard labels.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
     if true_proba.shape != predicted_proba.shape:
         raise ValueError(f"truth {true_proba.shape}, prediction {predicted_proba.shape}")

@@ -41,6 +41,11 @@ def night_features(hypnogram: Hypnogram) -> np.ndarray:
         In the order of `FEATURES`. Latencies of stages count from lights off, as in the published
         baseline (elsewhere here they count from sleep onset). NaN where undefined: the latency of a
         stage that never came. A stage that never came leads nowhere: its transitions are 0.
+
+    Raises
+    ------
+    ValueError
+        If the hypnogram tells other stages apart.
     """
     if hypnogram.classes != STAGES:
         raise ValueError(f"features want the stages {STAGES}, found {hypnogram.classes}")

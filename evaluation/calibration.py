@@ -252,6 +252,11 @@ def review_curve(sure: np.ndarray, right: np.ndarray, n_points: int = 200) -> Re
         Whether the stage is that of the scoring.
     n_points : int
         Points of the curve.
+
+    Raises
+    ------
+    ValueError
+        If there is no epoch.
     """
     n = len(sure)
     if not n:

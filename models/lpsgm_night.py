@@ -67,6 +67,11 @@ def night_features(
         In the order of their beginnings; windows without any derivation are left out.
     starts : int64 tensor (W,)
         First epoch of each window.
+
+    Raises
+    ------
+    ValueError
+        If no window holds any derivation.
     """
     features, recorded = encode_night(model, signals, present)
     missing = max(0, model.window - len(features))

@@ -74,6 +74,12 @@ def event_labels(
 
     Parameters
     ----------
+    events : sequence of Event
+        On the clock of the recording; those of other types are passed over.
+    hypnogram : Hypnogram
+        Whose E epochs are labelled.
+    types : sequence of str
+        Rows of the result, K of them.
     rule : str
         `any`: some overlap. `half`: one event covers at least min(10 s, half of itself) of the
         epoch, so every event labels at least one. `upstream`: epochs round(onset / 30) up to, not

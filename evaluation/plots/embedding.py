@@ -36,6 +36,11 @@ def projected(
         Points.
     int array (n,)
         Which epochs they are, in ascending order.
+
+    Raises
+    ------
+    ValueError
+        If fewer than three epochs are embedded.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE

@@ -72,6 +72,8 @@ def grid_of_runs(
     ----------
     runs : sequence of Run
         In the order of the file.
+    epoch_s : float
+        Length of an epoch in seconds.
     n_epochs : int or None
         Epochs of the recording; None ends with the last run.
     wake_gaps : bool

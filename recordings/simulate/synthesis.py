@@ -69,6 +69,8 @@ def add_pulses(
     ----------
     signal : float32 array (n,)
         What is added to.
+    rate_hz : float
+        Its samples per second.
     times_s : float array (P,)
         Moment of each pulse; parts outside the signal are left out.
     shape : callable
