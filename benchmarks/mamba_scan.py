@@ -18,7 +18,7 @@ from functools import partial
 
 import torch
 
-from benchmarks.measure import _seconds, matmul_gflop_per_s, measure, table
+from benchmarks.measure import cpu_seconds, matmul_gflop_per_s, measure, table
 from models.selective_scan import S6_CHUNK, SSD_CHUNK, s6, ssd
 
 LENGTHS = (1, 2, 4, 8, 20, 64, 128, 512, 1000)
@@ -117,7 +117,7 @@ def s6_limit_s(batch: int, length: int) -> float:
             torch.addcmul(block, block, block, out=out)
         torch.addcmul(block, block, block, out=out)  # the gradient's own recurrence
 
-    return n_blocks * min(_seconds(work) for _ in range(5))
+    return n_blocks * min(cpu_seconds(work) for _ in range(5))
 
 
 def rows(scan: str, lengths: tuple[int, ...], gflop_per_s: float) -> list[list[object]]:

@@ -55,7 +55,7 @@ def copy_gb_per_s(megabytes: int = 256) -> float:
     """Return the measured speed of one memory copy, in GB/s of bytes copied."""
     source = np.ones(megabytes << 17)
     target = np.empty_like(source)
-    best = min(_seconds(np.copyto, target, source) for _ in range(5))
+    best = min(cpu_seconds(np.copyto, target, source) for _ in range(5))
     return source.nbytes / best / 1e9
 
 
@@ -65,11 +65,11 @@ def matmul_gflop_per_s(size: int = 1024) -> float:
 
     torch.set_num_threads(1)
     left, right = torch.randn(size, size), torch.randn(size, size)
-    best = min(_seconds(torch.mm, left, right) for _ in range(8))
+    best = min(cpu_seconds(torch.mm, left, right) for _ in range(8))
     return 2 * size**3 / best / 1e9
 
 
-def _seconds(work: Callable[..., Any], *args: Any) -> float:
+def cpu_seconds(work: Callable[..., Any], *args: Any) -> float:
     """Return the CPU seconds of one call."""
     start = time.process_time()
     work(*args)
