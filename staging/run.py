@@ -252,7 +252,8 @@ class StagingRun:
         """Refuse a finished night whose file or settings are not today's."""
         folder = self.out / source.name
         known = json.loads((folder / DONE).read_text(encoding="utf-8"))
-        if known["source"] != source_facts(source.path):
+        today = source_facts(source.path)  # its hash would have the file read again
+        if any(known["source"].get(key) != value for key, value in today.items()):
             raise ValueError(f"{folder}: results of another or an older file; --force redoes it")
         then, now = known["settings"], self.settings
         changed = [f"{key} was {then.get(key)}" for key in now if then.get(key) != now[key]]
