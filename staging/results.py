@@ -15,6 +15,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.stages import FOUR_CLASSES, to_four_classes
 from preprocess.corpus import on_30_s
+from preprocess.fetch.transfer import hexdigest
 from recordings.channels import Candidate
 from recordings.ingest import NightSignals
 from staging.body import night_body
@@ -46,6 +48,7 @@ from staging.stage import StagedNight, derivations
 
 DONE = "night.json"
 NO_PERSON = "The recording is simulated: no person slept this night."
+RERUN = "python main_stage_slm.py --config config.json (beside this folder)"
 SURPRISAL_STRIDE = 15  # epochs; the language model sees between 76 and 90, a night takes 0.1 s
 
 
@@ -74,6 +77,10 @@ class NightResult:
         Heart, breath and oxygen; None where nothing of them was recorded or scored.
     body_notes : tuple of str
         Signals of heart, breath and oxygen that could not be used, and why.
+    file : str
+        What the recording is called in results; empty for the name of its file.
+    rerun : str
+        The command that gives this result again.
     """
 
     name: str
@@ -86,6 +93,18 @@ class NightResult:
     surprisal: np.ndarray | None = None
     body: BodyReport | None = None
     body_notes: tuple[str, ...] = ()
+    file: str = ""
+    rerun: str = RERUN
+
+    @cached_property
+    def source(self) -> dict[str, Any]:
+        """The file that was read: what it is called, its size, time and SHA-256.
+
+        Of a format of several files, and of a stored night, it is the one with the header.
+        """
+        path = self.staged.reading.path
+        known = source_facts(path) | {"sha256": hexdigest(path)}
+        return known | ({"file": self.file} if self.file else {})
 
     @property
     def uncorrected(self) -> Hypnogram | None:
@@ -195,7 +214,7 @@ def facts_of(result: NightResult) -> dict[str, Any]:
         "night": result.name,
         "purpose": "for research; not a medical device",
         "simulated": result.simulated,
-        "source": source_facts(reading.path),
+        "source": result.source,
         "stager": result.staged.stager.provenance,
         "correction": result.correction,
         "start": result.hypnogram.start.isoformat() if result.hypnogram.start else None,
@@ -343,10 +362,10 @@ def _channel_rows(result: NightResult) -> tuple[ChannelRow, ...]:
 def _provenance(result: NightResult) -> dict[str, str]:
     """Return where the result comes from, a line each."""
     reading = result.staged.reading
-    lines = {"file": reading.path.name}
+    lines = {"file": result.source["file"], "SHA-256 of the file": result.source["sha256"]}
     for part in (result.staged.stager.provenance, result.correction):
         lines |= {key: str(value) for key, value in part.items() if not isinstance(value, dict)}
     if reading.signals is not None:
         lines["view"] = f"{reading.signals.view.name} ({reading.signals.view.hash[:12]})"
     lines["versions"] = ", ".join(f"{name} {number}" for name, number in versions().items())
-    return lines | {"rerun": "python main_stage_slm.py --config config.json (beside this folder)"}
+    return lines | {"rerun": result.rerun}

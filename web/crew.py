@@ -24,6 +24,7 @@ logger = logging.getLogger("nightstack")
 State = Literal["waiting", "working", "done", "failed", "stopped"]
 Work = Callable[..., Any]
 LONGEST_S = 3600.0  # nothing this page does takes so long: a reader caught by a damaged file
+_NICE = 10  # steps behind the server, whose answers a person waits for while panning
 _LOOK_S = 0.2  # how often a running job is asked for news
 
 
@@ -188,6 +189,7 @@ def _follow(job: Job, worker: _Worker) -> bool:
 def _work(pipe: Connection) -> None:
     """Do jobs until the server is gone; the main function of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which ends us
+    os.nice(_NICE)
     logging.basicConfig()
     while True:
         try:

@@ -150,27 +150,21 @@ def draw(path: Path, folder: Path, leads: Sequence[Lead], *, step: Tell) -> list
 
 def stage(path: Path, folder: Path, order: Order, *, step: Tell) -> Staged:
     """Stage a recording, correct it, judge it, and write its results into `folder`."""
-    from staging.results import judge, write_night
-    from staging.stage import stage_reading
+    from staging.results import write_night
+    from staging.run import stage_night
 
     step("load")
     stager = _stager(order.stager, order.device)
     corrector = _corrector(order.decoder, len(stager.classes))
     step("read")
     night = _read(path, order, stager)
-    step("stage")
-    staged = stage_reading(night.reading, stager)
-    step("correct")
-    hypnogram = corrector(staged.hypnogram) if corrector else staged.hypnogram
-    correction, model = _provenance(corrector)
-    step("judge")
-    result = judge(order.name, staged, hypnogram, correction, night.reference, model)
+    result = stage_night(order.name, night, stager, corrector, step)
     step("write")
     write_night(folder, result, _settings(order))
     facts = json.loads((folder / "night.json").read_text(encoding="utf-8"))
     facts["read"] = night.channels
     of_signals = _of_signals(result)
-    return Staged(hypnogram, result.uncorrected, result.reference, of_signals, facts)
+    return Staged(result.hypnogram, result.uncorrected, result.reference, of_signals, facts)
 
 
 def report(
@@ -183,17 +177,18 @@ def report(
     step: Tell,
 ) -> None:
     """Write the results again with the stages a person has reviewed."""
-    from staging.results import judge, write_night
+    from staging.results import write_night
+    from staging.run import judge_night
     from staging.stage import StagedNight
 
     step("load")
     stager = _stager(order.stager, order.device)
-    correction, model = _provenance(_corrector(order.decoder, len(stager.classes)))
+    corrector = _corrector(order.decoder, len(stager.classes))
     step("read")
     night = _read(path, order, stager)
     staged = StagedNight(night.reading, uncorrected or reviewed, stager)
     step("judge")
-    result = judge(order.name, staged, reviewed, correction, night.reference, model)
+    result = judge_night(order.name, night, staged, reviewed, corrector)
     step("write")
     write_night(folder, result, _settings(order))
 
@@ -232,14 +227,6 @@ def _of_signals(result: Any) -> tuple[Any, ...]:
 
     of_stages = alarms(result.hypnogram, raw=result.uncorrected, statistics=result.statistics)
     return tuple(alarm for alarm in result.alarms if alarm not in of_stages)
-
-
-def _provenance(corrector: Any) -> tuple[dict[str, Any], Any]:
-    """Return what a corrector says of itself, and its language model."""
-    if corrector is None:
-        return {}, None
-    prior = getattr(corrector, "prior", None)
-    return corrector.provenance, prior.model if prior else None
 
 
 @cache
