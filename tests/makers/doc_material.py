@@ -162,8 +162,8 @@ def stand_in(folder: Path) -> None:
         facts |= {"dataset": folder.name, "rec": rec, "person": person, "group": person}
         facts |= {"part": folder.name, "labels": {"diagnosis": "ab"[number % 2], "cohort": "X"}}
         facts["labels"]["origin"] = "simulated"
-        for part in (".sig.npy", ".lab.npy", ".events.csv"):
-            shutil.copy(sidecar.with_suffix(part), folder / (rec + part))
+        for part in source.glob(f"{sidecar.stem}.*"):
+            shutil.copy(part, folder / part.name.replace(sidecar.stem, rec))
         (folder / f"{rec}.json").write_text(json.dumps(facts), encoding="utf-8")
     write_manifest(folder.parent)
 

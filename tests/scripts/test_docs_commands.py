@@ -171,7 +171,7 @@ TABLE = (
         r"( --out runs/(?!band)\S+)?( --accumulate 1)?( --resume)?",
         f"{STAND_INS}; {DAYS}; one process for torchrun, since tests/learning/ proves several",
         r"\1\3 --dry-run --out runs/train-$RANDOM",
-        ("data/seq3/splits/mass20.json", *stores("psg9"), *stores("cr"), *stores("eog")),
+        ("data/seq3/splits/mass20.json",),
         swap=(("--node-rank NUMBER", "--node-rank 0"),),
     ),
     Otherwise(
@@ -277,8 +277,9 @@ class Workplace:
         if not typed:
             return parsed(command)
         words = set(re.split(r"[\s=,]+", command))
+        wanted = words.union(rule.needs if rule else (), *(stores(v) for v in words_of_views(words)))
         for given in doc_material.GIVEN:
-            if given in words or given in (rule.needs if rule else ()):
+            if given in wanted:
                 doc_material.make(given, self.root)
         begun = time.monotonic()
         done = subprocess.run(
@@ -295,6 +296,11 @@ class Workplace:
         if done.returncode == (rule.status if rule else 0):
             return ""
         return f"$ {typed}\n  ended with {done.returncode}\n{done.stdout[-400:]}{done.stderr[-1500:]}"
+
+
+def words_of_views(words: set[str]) -> list[str]:
+    """Return the views of which whole stores are named, such as data/psg9."""
+    return [view for view in doc_material.STORES if f"data/{view}" in words]
 
 
 def rule_of(command: str) -> Otherwise | None:
