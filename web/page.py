@@ -8,6 +8,7 @@ import queue
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,8 @@ class Page:
             {
                 "id": night.id,
                 "name": night.name,
+                "title": night.title,
+                "show_file_name": night.show_file_name,
                 "bytes": night.n_bytes,
                 "upload_s": round(night.upload_s, 3),
                 "recording": night.facts,
@@ -197,7 +200,7 @@ class Page:
         await self.choose(night, channels)
         if (running := night.jobs.get("stage")) is not None:
             running.stop()
-        order = work.Order(night.name, stager, decoder, channels, vote, self.settings.device)
+        order = work.Order(night.title, stager, decoder, channels, vote, self.settings.device)
         night.order, night.review = order, None
         night.jobs["stage"] = self._submit(
             self.stagers, work.stage, night.path, night.results, order
@@ -210,7 +213,9 @@ class Page:
             raise Refusal(409, "This night is not staged yet.")
         with night.lock:
             if night.review is None:
-                night.review, night.reported = Review(night.jobs["stage"].result), 0
+                assert night.order is not None  # what is staged was ordered
+                night.review = Review(night.jobs["stage"].result)
+                night.reported = (night.review.version, night.order.name)
             return night.review
 
     def result(self, night: Night) -> dict[str, Any]:
@@ -241,15 +246,17 @@ class Page:
             return path.read_bytes(), media_type
 
     async def report(self, night: Night) -> bytes:
-        """Return the report as the night stands; it is written anew after changes by hand."""
+        """Return the report as the night stands; it is written anew where it differs."""
         review = self.review(night)
-        version, order = review.version, night.order
-        if version != night.reported:
+        stands = (review.version, night.title)
+        assert night.order is not None  # what is staged was ordered
+        if stands != night.reported:
+            order = replace(night.order, name=night.title)
             uncorrected = review.staged.uncorrected
             arguments = (night.path, night.results, order, review.hypnogram, uncorrected)
             night.jobs["report"] = self._submit(self.stagers, work.report, *arguments)
             await _result(night.jobs["report"], night)
-            night.reported = version
+            night.reported = stands
         return (night.results / "report.html").read_bytes()
 
     def _submit(self, crew: Crew, work: Work, *args: Any) -> Job:

@@ -27,7 +27,8 @@ DESCRIPTION = """Upload a recording, correct its channels, stage it, review it, 
 Keep the cookie of the first answer: your nights hang on it. Requests that change something carry
 the header X-Nightstack: 1. A server with a token wants Authorization: Bearer TOKEN.
 """
-MOST_CONNECTIONS = 128  # more are answered 503 by the server itself
+# More are all answered 503 by the server itself; 64 visitors with a browser's six each are fewer.
+MOST_CONNECTIONS = 512
 _SWEEP_S = 30.0
 
 

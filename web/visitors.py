@@ -32,10 +32,13 @@ class Night:
         Of this night alone.
     name : str
         What the visitor calls it, made safe (`web.uploads.shown_name`).
+    number : int
+        Which of the visitor's recordings it is, from 1.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.id, self.folder, self.name = folder.name, folder, name
+    def __init__(self, folder: Path, name: str, number: int) -> None:
+        self.id, self.folder, self.name, self.number = folder.name, folder, name, number
+        self.show_file_name = False  # in what is taken away: it may name a person
         self.path = folder  # the recording itself, once it is whole
         self.n_bytes, self.upload_s = 0, 0.0
         self.jobs: dict[str, Job] = {}
@@ -44,8 +47,19 @@ class Night:
         self.drawn_by_hand: list[Shown] = []  # derivations a person named
         self.order: Order | None = None
         self.review: Review | None = None
-        self.reported = 0  # version of the review that the files in `results` show
+        self.reported = (0, "")  # version of the review, and title, of the files in `results`
         self.lock = threading.Lock()
+
+    @property
+    def title(self) -> str:
+        """What the recording is called in its report."""
+        kind = self.path.suffix.removeprefix(".").upper()
+        return self.name if self.show_file_name else f"recording {self.number} ({kind})"
+
+    @property
+    def stem(self) -> str:
+        """What the names of files that are taken away begin with."""
+        return self.name if self.show_file_name else f"recording-{self.number}"
 
     @property
     def signals(self) -> Path:
@@ -88,6 +102,7 @@ class Visitor:
     def __init__(self) -> None:
         self.nights: dict[str, Night] = {}
         self.uploading = 0
+        self.n_uploads = 0  # of all times: no two recordings of a visitor share a number
         self.seen = time.monotonic()
 
 
@@ -124,7 +139,8 @@ class Visitors:
             If this visitor, or all together, have too many already.
         """
         owner = self._admit(visitor)
-        night = Night(Path(tempfile.mkdtemp(dir=self.folder)), name)
+        owner.n_uploads += 1
+        night = Night(Path(tempfile.mkdtemp(dir=self.folder)), name, owner.n_uploads)
         owner.uploading += 1
         self._uploads += 1
         try:

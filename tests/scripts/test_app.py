@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import re
@@ -113,7 +114,7 @@ def test_scoring_undo_and_every_export_agree(staged: tuple[Any, dict], tmp_path:
     assert undone["changes"][0]["epoch"] == 6
     for kind in ("csv", "edf", "txt", "xlsx", "json"):
         answer = client.get(f"{at}/hypnogram.{kind}")
-        assert f"night-hypnogram.{kind}" in answer.headers["content-disposition"]
+        assert f"recording-1-hypnogram.{kind}" in answer.headers["content-disposition"]
         (tmp_path / f"h.{kind}").write_bytes(answer.content)
         read = read_scoring(tmp_path / f"h.{kind}").hypnogram.stages
         assert read[5] == 3, kind
@@ -123,6 +124,30 @@ def test_scoring_undo_and_every_export_agree(staged: tuple[Any, dict], tmp_path:
     assert "sandbox" in report.headers["content-security-policy"]
     client.post(f"{at}/undo")
     assert client.get(f"{at}/result").json()["stages"] == before
+
+
+def test_the_name_of_a_file_leaves_the_page_only_when_asked(
+    visitor: Any, recording: Path, tmp_path: Path
+) -> None:
+    night = uploaded(visitor, recording, "Jane Doe 1970.edf")
+    at = f"/api/nights/{night['id']}"
+    assert (night["name"], night["title"]) == ("Jane Doe 1970", "recording 1 (EDF)")
+    visitor.post(f"{at}/staging", json={"decoder": "none", "channels": {"C4": "#1"}})
+    settled(visitor, night["id"])
+    report = visitor.get(f"{at}/report.html?save=true")
+    assert "Jane" not in report.text
+    assert "Jane" not in report.headers["content-disposition"]
+    assert "Jane" not in json.dumps(visitor.get(f"{at}/result").json())
+    assert "recording 1 (EDF)" in report.text
+    assert hashlib.sha256(recording.read_bytes()).hexdigest() in report.text
+    assert "--no-correction --channel" in report.text  # how to do it again without the page
+    visitor.put(f"{at}/naming", json={"show_file_name": True})
+    report = visitor.get(f"{at}/report.html?save=true")
+    assert "Jane Doe 1970" in report.text
+    assert "Jane%20Doe%201970-report.html" in report.headers["content-disposition"]
+    visitor.put(f"{at}/naming", json={"show_file_name": False})
+    assert "Jane" not in visitor.get(f"{at}/report.html").text
+    assert uploaded(visitor, recording)["title"] == "recording 2 (EDF)"
 
 
 def test_visitors_never_see_each_other(staged: tuple[Any, dict], visitor: Any) -> None:
