@@ -69,6 +69,22 @@ class Page:
         self.stagers.close()
         self.visitors.close()  # last: nobody writes any more
 
+    def refuse_unknown(self) -> None:
+        """Raise for a stager chosen at the start that nobody could choose; YASA is always here.
+
+        Raises
+        ------
+        ValueError
+            If there is no such stager, or its weights are not on this machine.
+        """
+        if self.settings.stager == work.YASA:
+            return
+        self._offered.finished.wait()
+        if self._offered.state != "done":
+            raise ValueError(self._offered.error)
+        if reason := _not_offered(self._offered.result["stagers"], self.settings.stager):
+            raise ValueError(f"--stager {self.settings.stager}: {reason}")
+
     async def about(self) -> dict[str, Any]:
         """Return what can be asked for, and the limits."""
         return {
@@ -189,10 +205,8 @@ class Page:
     ) -> dict[str, Any]:
         """Queue a night for staging; what was staged of it before is given up."""
         offered = await self.offered()
-        there = [row["name"] for row in offered["stagers"] if row["there"]]
-        unknown = [name for name in stager.split(",") if name not in there]
-        if unknown:  # the name could else be a path
-            raise Refusal(422, f"No stager {unknown[0]!r} here; there are {', '.join(there)}.")
+        if reason := _not_offered(offered["stagers"], stager):  # the name could else be a path
+            raise Refusal(422, reason)
         if decoder not in offered["decoders"]:
             raise Refusal(
                 422, f"No decoder {decoder!r}; there are {', '.join(offered['decoders'])}."
@@ -274,6 +288,20 @@ class Page:
             "error": _for_visitor(job.error, night),
             "seconds": {step: round(s, 3) for step, s in job.seconds.items()},
         }
+
+
+def _not_offered(stagers: Sequence[dict[str, Any]], wanted: str) -> str:
+    """Return why a stager, or one of a list `a,b`, cannot be had here; empty when it can."""
+    there = {row["name"]: row["there"] for row in stagers}
+    for name in wanted.split(","):
+        if name not in there:
+            here = ", ".join(known for known, is_there in there.items() if is_there)
+            return f"No stager {name!r} here; there are {here}."
+        if not there[name]:
+            return (
+                f"No stager {name!r} here: get its weights with python main_weights.py get {name}."
+            )
+    return ""
 
 
 def _is_staged(night: Night) -> bool:

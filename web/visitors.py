@@ -1,6 +1,6 @@
 """Who has which recordings: visitors are kept apart, their folders are removed after them.
 
-All folders lie in one temporary folder that this process made; nothing else is ever removed.
+All folders lie in one temporary folder that this process made (`web.folder`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from web.crew import Job
+from web.folder import UploadFolder
 from web.pyramid import Shown
 from web.refusal import Refusal
 from web.review import Review
@@ -116,7 +117,8 @@ class Visitors:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.folder = Path(tempfile.mkdtemp(prefix="nightstack-page-"))  # for this user's eyes only
+        self._upload_folder = UploadFolder()
+        self.folder = self._upload_folder.path
         self._known: dict[str, Visitor] = {}
         self._uploads = 0
         self._leftover: list[Path] = []
@@ -179,7 +181,7 @@ class Visitors:
             for night in known.nights.values():
                 night.remove()
         self._known.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._upload_folder.remove()
 
     def _admit(self, visitor: str) -> Visitor:
         """Return the visitor who wants to upload, or say why not now."""

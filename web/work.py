@@ -23,7 +23,7 @@ from recordings.recording import Recording
 from web.pyramid import Lead, build
 
 Tell = Callable[[str], None]
-UNCORRECTED = "none"
+YASA, UNCORRECTED = "yasa", "none"
 LANGUAGE_MODEL = "sleepgpt-open"
 
 
@@ -46,7 +46,7 @@ class Order:
     """
 
     name: str
-    stager: str = "yasa"
+    stager: str = YASA
     decoder: str = "greedy"
     channels: Mapping[str, str] | None = None
     vote: bool = False
@@ -77,7 +77,7 @@ def offered(*, step: Tell) -> dict[str, Any]:
     from staging.correct import DENOISER
     from staging.decoders import DECODERS
 
-    stagers = [{"name": "yasa", "there": True, "licence": "BSD-3-Clause", "reads": "one EEG"}]
+    stagers = [{"name": YASA, "there": True, "licence": "BSD-3-Clause", "reads": "one EEG"}]
     for weights in manifest().values():
         if weights.view:
             there = weights.converted.exists() or weights.path.exists()
@@ -91,7 +91,7 @@ def warm(stager: str, decoder: str, device: str, *, step: Tell) -> None:
     """Load what the first visitor will most likely ask for."""
     loaded = _stager(stager, device)
     _corrector(decoder, len(loaded.classes))
-    if stager == "yasa":
+    if stager == YASA:
         import yasa  # noqa: F401  # its imports take longer than staging a short recording
 
 
