@@ -190,6 +190,7 @@ def _work(pipe: Connection) -> None:
     """Do jobs until the server is gone; the main function of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which ends us
     os.nice(_NICE)
+    threading.Thread(target=_end_with_server, daemon=True).start()
     logging.basicConfig()
     while True:
         try:
@@ -204,6 +205,14 @@ def _work(pipe: Connection) -> None:
             # A visitor's file may break anything; the process goes on, the log keeps the place.
             logger.error("job %s failed:\n%s", work.__name__, traceback.format_exc())
             pipe.send(("failed", f"something unforeseen happened ({type(error).__name__})"))
+
+
+def _end_with_server() -> None:
+    """End this process when the server has gone, in the middle of a job too."""
+    server = multiprocessing.parent_process()
+    assert server is not None
+    server.join()
+    os._exit(1)
 
 
 def one_thread() -> None:
