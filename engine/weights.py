@@ -220,11 +220,12 @@ def load(name_or_path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     ----------
     name_or_path : str or Path
         Entry of the manifest, fetched and converted if need be, or a safetensors file of ours. The
-        card of a manifest entry holds its facts too: licence, source, SHA-256, view.
+        card of a manifest entry holds its facts too: licence, source, view. SHA-256 is in both.
     """
     path = Path(name_or_path)
     if path.suffix == ".safetensors":
-        return load_weights(path)
+        model, card = load_weights(path)
+        return model, card | {"sha256": hexdigest(path)}
     weights = entry(str(name_or_path))
     if weights.in_tree:
         _check(weights, weights.path)
