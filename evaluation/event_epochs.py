@@ -20,7 +20,7 @@ from evaluation.traces import Trace
 from nights.hypnogram import Hypnogram
 
 LIKELY = 0.5  # an event is more probable than none
-DRAWN = 3  # epochs of each kind with their signals in the report
+DRAWN = 2  # epochs of each kind with their signals in the report
 NO_INDEX = (
     "Epochs, not events: this is NOT an AHI. One event may fill two epochs, and one epoch may hold "
     "several."

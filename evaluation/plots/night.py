@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
-from evaluation.event_epochs import LIKELY, EventEpochs
+from evaluation.event_epochs import LIKELY, EventEpochs, event_statistics
 from evaluation.plots.style import CHANGED, COLOURS, FAINT, INK, STYLE, TOP_TO_BOTTOM, shown
 from evaluation.traces import Course, Trace, spectrogram
 from nights.hypnogram import Hypnogram
@@ -224,15 +224,16 @@ def draw_event_epochs(axes: Axes, found: EventEpochs, hypnogram: Hypnogram) -> N
     edges = _edges_h(hypnogram)
     axes.stairs(np.nan_to_num(found.proba), edges, fill=True, color=COLOURS["R"], linewidth=0)
     axes.axhline(LIKELY, color=INK, linewidth=0.6, linestyle=(0, (4, 3)))
-    said = f"{found.likely.sum()} epochs\np ≥ {LIKELY:g}"
+    told = event_statistics(found, hypnogram)
+    said = f"{told['epochs']:.0f} asleep\np ≥ {LIKELY:g}"
     if found.scored is not None:
         for epoch in np.flatnonzero(found.scored):
             axes.axvspan(edges[epoch], edges[epoch + 1], 0.84, 0.97, color=INK, linewidth=0)
-        said += f"\n{found.scored.sum()} scored"
+        said += f"\n{told['scored_epochs']:.0f} scored"
     _say_right(axes, said)
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_ylim(0, 1.25)
-    _frame(axes, hypnogram, f"{found.kind.capitalize()}\nprobability")
+    _frame(axes, hypnogram, f"p of\n{found.kind}")
     _hatch_unscored(axes, hypnogram)
 
 
