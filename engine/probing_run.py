@@ -183,6 +183,7 @@ class _Run:
         fold = self.split.folds[number]
         card = card_of(dict(parts), self.split, fold, list(self.channels), rule)
         card |= {"trained_by": "main_probe.py", "task": cfg.task, "mode": cfg.mode}
+        card["balanced"] = self._balanced
         card |= {"event_rule": cfg.event_rule} if self.target.events else {}
         card |= {"classes": list(self.target.classes), "labels": counts.tolist()}
         card["simulated"] = bool(card["simulated"] or self.model_card.get("simulated"))

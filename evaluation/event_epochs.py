@@ -54,7 +54,8 @@ class EventEpochs:
     proba : float32 array (E,)
         NaN where nothing was recorded.
     weights : mapping
-        What said so: `name`, `sha256` and more; `simulated` is True when simulated nights trained.
+        What said so: `name`, `sha256` and more; `simulated` is True when simulated nights trained,
+        `balanced` when the loss weighed both kinds of epochs alike.
     channels : tuple of str
         What was read.
     rule : str

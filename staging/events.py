@@ -25,7 +25,7 @@ from staging.networks import NetworkStager
 from staging.quality_signals import drop_bad_signals
 from staging.stage import Reading
 
-_TOLD = ("sha256", "licence", "source", "view", "datasets", "n_persons", "simulated")
+_TOLD = ("sha256", "licence", "source", "view", "datasets", "n_persons", "balanced", "simulated")
 
 
 class EventDetector(NetworkStager):
