@@ -1,4 +1,4 @@
-"""From simulated nights to weights for apnea to a new recording: events are found where they are."""
+"""From simulated nights to weights for apnea to a new recording: they find its events."""
 
 from __future__ import annotations
 
