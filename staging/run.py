@@ -250,7 +250,11 @@ class StagingRun:
         if known["source"] != source_facts(source.path):
             raise ValueError(f"{folder}: results of another or an older file; --force redoes it")
         then, now = known["settings"], self.settings
-        changed = [f"{key} was {then.get(key)}" for key in now if then.get(key) != now[key]]
+        changed = [  # a setting that was not known then was off
+            f"{key} was {then.get(key)}"
+            for key in now
+            if (then.get(key) or None) != (now[key] or None)
+        ]
         if changed:
             told = ", ".join(changed)
             raise ValueError(

@@ -15,17 +15,20 @@ from engine.pretraining_settings import Pretraining
 from engine.probing_results import ranking_scores
 from engine.probing_settings import Probing
 from evaluation.export import write_csv
+from evaluation.outputs import read_outputs
 from main_stage_slm import Config, main
+from nights.night import Night
 from recordings.simulate import simulate_night
 from recordings.simulate.cohort import Cohort
+from staging.events import find_events, load_detectors, read_for_events
 from tests.makers.simulated_store import simulated_store
 
 TINY = ("--field", "widths=(8, 8, 8, 16, 16)", "squeeze=4", "width=32", "n_blocks=1")
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights for apnea from the airflow of fourteen people, an hour each."""
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A store of fourteen people, an hour each, and weights for apnea from their airflow."""
     root = tmp_path_factory.mktemp("apnea")
     store = simulated_store(root, Cohort(14, hours=1), view="shhs7") / "shhs7"
     shared = ["--nights", str(store), "--device", "cpu"]
@@ -35,12 +38,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["--init", str(root / "encoder"), "--preset", "trial", "--mode", "whole"]
     words += ["--task", "apnea", "--label-seen", "--folds", "3", "--fold", "0"]
     assert main_probe.main(parse(Probing, [*shared, *words, "--out", str(root / "probe")])) == 0
-    return root / "probe" / "labels100" / "fold0" / "best.safetensors"
+    return store, root / "probe" / "labels100" / "fold0" / "best.safetensors"
 
 
 @pytest.mark.slow
-def test_epochs_with_an_apnea_get_the_higher_probability(weights: Path, tmp_path: Path) -> None:
-    night = simulate_night(99, hours=2, ahi=40)
+def test_epochs_with_an_apnea_get_the_higher_probability(
+    learnt: tuple[Path, Path], tmp_path: Path
+) -> None:
+    weights, night = learnt[1], simulate_night(99, hours=2, ahi=40)
     night.write(tmp_path / "night.edf")
     write_csv(night.hypnogram, tmp_path / "theirs.csv")
     stager = str(tmp_path / "theirs.csv")
@@ -60,3 +65,19 @@ def test_epochs_with_an_apnea_get_the_higher_probability(weights: Path, tmp_path
     assert held.sum() > 10
     assert found["auroc"] > 0.85
     assert found["auprc"] > 3 * held.mean()
+
+
+@pytest.mark.slow
+def test_a_stored_night_gets_what_the_probe_said_of_it(learnt: tuple[Path, Path]) -> None:
+    store, weights = learnt
+    (detector,) = load_detectors([str(weights)], device="cpu")
+    for said in read_outputs(weights.with_name("test.npz")):
+        night = Night.open(store / f"{said.night}.json")
+        found = find_events(read_for_events(detector, night), night.hypnogram, night.events)
+        assert found is not None
+        assert said.proba is not None
+        np.testing.assert_allclose(found.proba, said.proba[:, 1], atol=1e-5)
+        if found.scored is not None:
+            np.testing.assert_array_equal(
+                found.scored[said.labels >= 0], said.labels[said.labels >= 0]
+            )

@@ -33,7 +33,8 @@ def weights(folder: Path, task: str, *channels: str, **card: object) -> Path:
     torch.manual_seed(len(task))
     kind = "neuronet-probe" if len(channels) == 1 else "synthsleepnet-probe"
     model = models.create(kind, channels=channels, n_classes=2, **SIZES)
-    about = {"view": "shhs7", "view_hash": SHHS7.hash, "normalisation": "robust", "task": task}
+    about: dict[str, object] = {"view": "shhs7", "view_hash": SHHS7.hash}
+    about |= {"normalisation": "robust", "task": task}
     about |= {"classes": [f"no {task}", task], "channels": list(channels), "event_rule": "any"}
     save_weights(path := folder / f"{task}.safetensors", model, about | card)
     return path
@@ -190,6 +191,7 @@ def test_a_rerun_skips_what_is_done_and_other_weights_are_other_settings(
     other = weights(tmp_path, "apnea", "Airflow", simulated=False)
     assert staged(nights, out, other) == 1
     assert "events was ['apnea " in capsys.readouterr().out
+    assert staged(nights, out) == 1  # without them is another run, too
     assert staged(nights, out, other, force=True) == 0
 
 
