@@ -12,15 +12,19 @@ import torch
 
 import models
 from engine.checkpoint import save_weights
+from engine.probing_results import ranking_scores
+from engine.weights import manifest
 from evaluation.export import write_csv
 from main_stage_slm import Config, main
 from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.night import Night
+from recordings.formats import open_recording
 from recordings.scoring import read_scoring
 from recordings.simulate import simulate_night
 from recordings.views import VIEWS
 from staging.events import EventDetector, find_events, load_detectors, read_for_events
+from staging.stage import load_stager
 from tests.makers.recordings import ArrayRecording
 from tests.makers.stagers import told_night
 
@@ -50,6 +54,14 @@ def apnea(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def detector(apnea: Path) -> EventDetector:
     """The same, loaded."""
     return load_detectors([str(apnea)], device="cpu")[0]
+
+
+@pytest.fixture(scope="module")
+def eventful(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An hour and a half of somebody with many events, as no training has seen them."""
+    path = tmp_path_factory.mktemp("eventful") / "night.edf"
+    simulate_night(4242, hours=1.5, ahi=40).write(path)
+    return path
 
 
 def recording(*labels: str, n_epochs: int = 6) -> ArrayRecording:
@@ -199,3 +211,26 @@ def test_a_dry_run_writes_the_column_too(nights: Path, apnea: Path, tmp_path: Pa
     assert staged(nights, tmp_path, apnea, dry_run=True) == 0
     known = json.loads((tmp_path / "whole" / "night.json").read_text("utf-8"))
     assert len(known["event_epochs"]["apnea"]["proba"]) == 20
+
+
+@pytest.mark.parametrize(("kind", "least"), [("apnea", 0.6), ("hypopnea", 0.4)])
+def test_the_weights_in_the_tree_find_the_events_of_a_new_person(
+    eventful: Path, kind: str, least: float
+) -> None:
+    (detector,) = load_detectors([f"{kind}-small-simulated"], device="cpu")
+    night = open_recording(eventful)
+    scored = read_scoring(eventful, recording=night)
+    found = find_events(read_for_events(detector, night), scored.hypnogram, scored.events)
+    assert found is not None
+    assert found.scored is not None
+    assert found.weights["simulated"]
+    assert found.scored.sum() > 8
+    rows = np.stack([1 - found.proba, found.proba], axis=1)
+    assert ranking_scores(rows, found.scored.astype(int))["auprc"] > least  # 0.07 to 0.2 by chance
+    assert found.proba[found.scored].mean() > 5 * found.proba[~found.scored].mean()
+
+
+def test_weights_of_events_are_offered_as_no_stager() -> None:
+    assert not manifest()["apnea-small-simulated"].is_stager
+    with pytest.raises(ValueError, match="no stager 'apnea-small-simulated'"):
+        load_stager("apnea-small-simulated")
