@@ -75,7 +75,8 @@ def scorings(folder: Path) -> None:
     predictions(folder / "night.csv")
     from engine.diagnosis.questions import simulated_cases
 
-    for number, case in enumerate(simulated_cases("simulated-insomnia", N_CASES, strength=1, seed=3)):
+    cases = simulated_cases("simulated-insomnia", N_CASES, strength=1, seed=3)
+    for number, case in enumerate(cases):
         lines = "".join(f"{stage}\n" for stage in case.stages)
         (folder / f"n{number:02d}.txt").write_text(lines, encoding="utf-8")
 
@@ -106,8 +107,38 @@ def scoring_by_hand(path: Path) -> None:
 
 
 def staged(folder: Path) -> None:
-    """Write the results of a staged night, as far as they are read again."""
-    predictions(folder / "hypnogram.csv")
+    """Write the results of a night staged by somebody's predictions: <folder>/night."""
+    import main_stage_slm
+    from command_line import parse
+
+    work = folder.parents[1]
+    for given in ("night.edf", "predictions.csv"):
+        make(given, work)
+    words = [str(work / "night.edf"), "--stager", str(work / "predictions.csv"), "--no-correction"]
+    cfg = parse(main_stage_slm.Config, [*words, "--scoring", "none", "--out", str(folder)])
+    assert main_stage_slm.main(cfg) == 0
+
+
+def staged_night(folder: Path) -> None:
+    """Write the results of one night."""
+    staged(folder.parent)
+
+
+def outputs_on_dod(path: Path) -> None:
+    """Write a stager that says of the Dreem nights what their first scorer says."""
+    from evaluation.outputs import NightOutput, write_outputs
+
+    made = []
+    with np.load(path.parent.parent / "shared/data/real/dod/dod.npz") as file:
+        for key in (key for key in file.files if key.endswith("/scorers")):
+            night, stages = key.removesuffix("/scorers"), file[key][0].astype(np.int8)
+            made.append(NightOutput(night, night, stages, stages=stages))
+    write_outputs(path, made)
+
+
+def shared_scorers(path: Path) -> None:
+    """Lay the scorings of the Dreem nights where the page has them."""
+    path.symlink_to(path.parent.parent / "shared/data/real/dod/dod.npz")
 
 
 def raw(folder: Path) -> None:
@@ -233,7 +264,10 @@ GIVEN: dict[str, Callable[[Path], object]] = {
     **dict.fromkeys(("mine.npz", "theirs.npz", "ours.npz", "stager.npz"), outputs),
     "runs/lpsgm/test.npz": outputs,
     "scored_by_hand.xml": scoring_by_hand,
-    **dict.fromkeys(("runs/stage/night", "runs/yasa/night", "runs/lpsgm/night"), staged),
+    "runs/stage": staged,
+    **dict.fromkeys(("runs/stage/night", "runs/yasa/night", "runs/lpsgm/night"), staged_night),
+    "dod.npz": shared_scorers,
+    "ours-on-dod.npz": outputs_on_dod,
     **dict.fromkeys(("raw/HMC", "raw/MASS", "shared/raw/shhs"), raw),
     **{f"data/{view}/Simulated": simulated_nights for view in (*STORES, "bb100")},
     **{f"data/{view}/{name}": stand_in for view, names in STORES.items() for name in names},
