@@ -26,6 +26,7 @@ STORES = {  # the data sets that pages and recipes name, by view
     "eog": ("CCSHS", "CFS", "CHAT", "MESA", "WSC", "MROS"),
     "shhs7": ("SHHS",),
 }
+DIAGNOSES = {"MNC": ("control", "narcolepsy type 1", "other hypersomnia")}
 LETTERS = "WWW1122333322RR2211W2233322RRRR2W"
 
 
@@ -71,18 +72,23 @@ def predictions(path: Path) -> None:
 
 
 def scorings(folder: Path) -> None:
-    """Write scorings named like the nights of `runs/stage` and of twelve simulated people."""
-    predictions(folder / "night.csv")
+    """Write scorings named like the nights of `runs/stage` and of simulated people."""
+    mine = folder.parent.name == "my"
+    if mine:
+        predictions(folder / "night.csv")
     from engine.diagnosis.questions import simulated_cases
 
-    for number, case in enumerate(simulated_cases("simulated-insomnia", N_CASES, strength=1, seed=3)):
+    cases = simulated_cases("simulated-insomnia", N_CASES, strength=1, seed=3 + mine)
+    for number, case in enumerate(cases):
         lines = "".join(f"{stage}\n" for stage in case.stages)
-        (folder / f"n{number:02d}.txt").write_text(lines, encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{'mt'[not mine]}{number:02d}.txt").write_text(lines, encoding="utf-8")
 
 
 def labels(path: Path) -> None:
-    """Write who of the twelve has what."""
-    rows = "".join(f"n{n:02d},{'case' if n % 2 else 'control'}\n" for n in range(N_CASES))
+    """Write who of the scored people has what."""
+    first = path.name[0]
+    rows = "".join(f"{first}{n:02d},{'case' if n % 2 else 'control'}\n" for n in range(N_CASES))
     path.write_text("night,label\n" + rows, encoding="utf-8")
 
 
@@ -106,8 +112,38 @@ def scoring_by_hand(path: Path) -> None:
 
 
 def staged(folder: Path) -> None:
-    """Write the results of a staged night, as far as they are read again."""
-    predictions(folder / "hypnogram.csv")
+    """Write the results of a night staged by somebody's predictions: <folder>/night."""
+    import main_stage_slm
+    from command_line import parse
+
+    work = folder.parents[1]
+    for given in ("night.edf", "predictions.csv"):
+        make(given, work)
+    words = [str(work / "night.edf"), "--stager", str(work / "predictions.csv"), "--no-correction"]
+    cfg = parse(main_stage_slm.Config, [*words, "--scoring", "none", "--out", str(folder)])
+    assert main_stage_slm.main(cfg) == 0
+
+
+def staged_night(folder: Path) -> None:
+    """Write the results of one night."""
+    staged(folder.parent)
+
+
+def outputs_on_dod(path: Path) -> None:
+    """Write a stager that says of the Dreem nights what their first scorer says."""
+    from evaluation.outputs import NightOutput, write_outputs
+
+    made = []
+    with np.load(path.parent.parent / "shared/data/real/dod/dod.npz") as file:
+        for key in (key for key in file.files if key.endswith("/scorers")):
+            night, stages = key.removesuffix("/scorers"), file[key][0].astype(np.int8)
+            made.append(NightOutput(night, night, stages, stages=stages))
+    write_outputs(path, made)
+
+
+def shared_scorers(path: Path) -> None:
+    """Lay the scorings of the Dreem nights where the page has them."""
+    path.symlink_to(path.parent.parent / "shared/data/real/dod/dod.npz")
 
 
 def raw(folder: Path) -> None:
@@ -155,13 +191,15 @@ def stand_in(folder: Path) -> None:
     if not source.exists():
         simulated_nights(source)
     folder.mkdir(parents=True)
-    for number, sidecar in enumerate(sorted(source.glob("SIM*.json"))):
+    diagnoses = DIAGNOSES.get(folder.name, ("ill", "well"))
+    nights = sorted(source.glob("SIM*.json")) * (len(diagnoses) - 1)  # enough of each for folds
+    for number, sidecar in enumerate(nights):
         rec = f"01-0{1 + 2 * (number % 2)}-{number:04d}" if folder.name == "MASS" else f"n{number}"
         facts = json.loads(sidecar.read_text(encoding="utf-8"))
         person = f"{folder.name.lower()}-{rec}"
         facts |= {"dataset": folder.name, "rec": rec, "person": person, "group": person}
-        facts |= {"part": folder.name, "labels": {"diagnosis": "ab"[number % 2], "cohort": "X"}}
-        facts["labels"]["origin"] = "simulated"
+        diagnosis = diagnoses[number % len(diagnoses)]
+        facts |= {"part": folder.name, "labels": {"diagnosis": diagnosis, "origin": "simulated"}}
         for part in source.glob(f"{sidecar.stem}.*"):
             shutil.copy(part, folder / part.name.replace(sidecar.stem, rec))
         (folder / f"{rec}.json").write_text(json.dumps(facts), encoding="utf-8")
@@ -233,7 +271,10 @@ GIVEN: dict[str, Callable[[Path], object]] = {
     **dict.fromkeys(("mine.npz", "theirs.npz", "ours.npz", "stager.npz"), outputs),
     "runs/lpsgm/test.npz": outputs,
     "scored_by_hand.xml": scoring_by_hand,
-    **dict.fromkeys(("runs/stage/night", "runs/yasa/night", "runs/lpsgm/night"), staged),
+    "runs/stage": staged,
+    **dict.fromkeys(("runs/stage/night", "runs/yasa/night", "runs/lpsgm/night"), staged_night),
+    "dod.npz": shared_scorers,
+    "ours-on-dod.npz": outputs_on_dod,
     **dict.fromkeys(("raw/HMC", "raw/MASS", "shared/raw/shhs"), raw),
     **{f"data/{view}/Simulated": simulated_nights for view in (*STORES, "bb100")},
     **{f"data/{view}/{name}": stand_in for view, names in STORES.items() for name in names},

@@ -18,7 +18,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-SLOW = ("torch", "pandas", "mne", "sklearn.linear_model", "matplotlib.pyplot", "scipy.signal", "yasa")
+SLOW = ("torch", "pandas", "mne", "sklearn.linear_model", "matplotlib.pyplot", "scipy.signal")
+SLOW += ("yasa",)
 
 
 def serve(address: str, *, stages: bool) -> None:
@@ -105,7 +106,7 @@ def ask(address: str, arguments: list[str]) -> int:
     """Let the warm process run a command and return its status."""
     if arguments[0] != "-m" and not arguments[0].endswith(".py"):
         os.execv(sys.executable, [sys.executable, *arguments])  # not one of ours
-    asked = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
+    asked = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address)
         socket.send_fds(connection, [json.dumps(asked).encode()], [0, 1, 2])

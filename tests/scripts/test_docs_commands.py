@@ -68,8 +68,8 @@ TABLE = (
     # --- not run
     Otherwise(r"pip install -r .*", "the network: the file named is read by the test below"),
     Otherwise(r"bash test\.sh.*", "this very suite"),
-    Otherwise(r"bash demo\.sh$", "installs; tests/scripts/test_readme.py runs it where it need not"),
-    Otherwise(r"ray start .*", "wants a cluster; Ray itself is run by test_preprocess_ray_cluster.py"),
+    Otherwise(r"bash demo\.sh$", "installs; test_readme.py runs it where nothing is to install"),
+    Otherwise(r"ray start .*", "wants a cluster: test_preprocess_ray_cluster.py has one"),
     Otherwise(r"python main_preprocess\.py run SHHS .* --ray auto", "a Ray cluster, as above"),
     Otherwise(r"python main_preprocess\.py get .*", "the network: its flags are parsed"),
     Otherwise(r"read -rs NSRR_TOKEN .*(\n.*)*", "a token and the network: the flags are parsed"),
@@ -167,8 +167,8 @@ TABLE = (
         ("data/seq3/SleepEDF",),
     ),
     Otherwise(
-        r"((?:python|torchrun .*) main_(?:train|finetune)\.py (?!.*tutorial).*?)"
-        r"( --out runs/(?!band)\S+)?( --accumulate 1)?( --resume)?",
+        r"((?:python|torchrun .*) main_(?:train|finetune)\.py (?!.*(?:tutorial|band-power)).*?)"
+        r"( --out \S+)?( --accumulate 1)?( --resume)?",
         f"{STAND_INS}; {DAYS}; one process for torchrun, since tests/learning/ proves several",
         r"\1\3 --dry-run --out runs/train-$RANDOM",
         ("data/seq3/splits/mass20.json",),
@@ -201,6 +201,12 @@ TABLE = (
         "`trial` goes through the same programs, tests/scripts/test_main_pretrain.py too",
     ),
     Otherwise(
+        r"(python main_evaluate\.py scorers \.\./shared/data/real/dod/dod\.npz) --predictions .*",
+        "the reader's stager on the 50 nights: one that says what the first scorer says",
+        r"\1 --predictions ours-on-dod.npz",
+        ("ours-on-dod.npz",),
+    ),
+    Otherwise(
         r"python -m benchmarks\.train",
         "an hour: one stager, once",
         "{} --stagers tinysleepnet-cnn --repeat 1",
@@ -229,6 +235,7 @@ TABLE = (
         r"python main_explain\.py night\.edf .*",
         "a minute each: two epochs of ten minutes",
         "{} --dry-run --out runs/explain-$RANDOM",
+        swap=(("120 200-210", "12 15-16"),),
     ),
     Otherwise(
         r"bash reproduce\.sh seqsleepnet mass --print",
@@ -276,10 +283,11 @@ class Workplace:
         typed = typed_for(command)
         if not typed:
             return parsed(command)
-        words = set(re.split(r"[\s=,]+", command))
-        wanted = words.union(rule.needs if rule else (), *(stores(v) for v in words_of_views(words)))
+        words = set(re.split(r"[\s=,]+", command)).union(rule.needs if rule else ())
+        for view in doc_material.STORES:
+            words.update(stores(view) if f"data/{view}" in words else ())
         for given in doc_material.GIVEN:
-            if given in wanted:
+            if given in words:
                 doc_material.make(given, self.root)
         begun = time.monotonic()
         done = subprocess.run(
@@ -295,12 +303,8 @@ class Workplace:
         print(f"{time.monotonic() - begun:5.1f} s  {command}")  # noqa: T201 - pytest keeps it
         if done.returncode == (rule.status if rule else 0):
             return ""
-        return f"$ {typed}\n  ended with {done.returncode}\n{done.stdout[-400:]}{done.stderr[-1500:]}"
-
-
-def words_of_views(words: set[str]) -> list[str]:
-    """Return the views of which whole stores are named, such as data/psg9."""
-    return [view for view in doc_material.STORES if f"data/{view}" in words]
+        said = done.stdout[-400:] + done.stderr[-1500:]
+        return f"$ {typed}\n  ended with {done.returncode}\n{said}"
 
 
 def rule_of(command: str) -> Otherwise | None:
@@ -313,8 +317,8 @@ def typed_for(command: str) -> str:
     rule = rule_of(command)
     if rule is None:
         return command
-    typed = re.sub(rule.told, lambda found: found.expand(rule.typed), command)
-    typed = typed.replace("{}", command)
+    found = re.fullmatch(rule.told, command)
+    typed = found.expand(rule.typed).replace("{}", command) if found else ""
     for old, new in rule.swap:
         typed = typed.replace(old, new)
     return typed
@@ -392,7 +396,7 @@ def programs(socket: str) -> dict[str, str]:
     start = f'exec {sys.executable} -S -E {warm_python.__file__} run {socket} "$@"\n'
     return {
         "python": f"#!/bin/sh\n{start}",
-        "torchrun": f"#!/bin/sh\nset -- {TORCHRUN} \"$@\"\n{start}",
+        "torchrun": f'#!/bin/sh\nset -- {TORCHRUN} "$@"\n{start}',
         "sbatch": SBATCH,
         "srun": '#!/bin/sh\nexec "$@"\n',
         "scontrol": "#!/bin/sh\necho localhost\n",
@@ -403,9 +407,7 @@ def pages() -> list:
     """Return the pages, those that take long marked as slow."""
     quick = {"README.md": False, "docs/reproduction.md": True, "docs/your_data.md": True}
     named = [str(page.relative_to(ROOT)) for page in PAGES if commands(page)]
-    return [
-        pytest.param(name, marks=() if quick.get(name) else pytest.mark.slow) for name in named
-    ]
+    return [pytest.param(name, marks=() if quick.get(name) else pytest.mark.slow) for name in named]
 
 
 @pytest.mark.data("real/ucddb")

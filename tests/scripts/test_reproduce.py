@@ -182,7 +182,7 @@ def test_the_correction_of_a_real_network_gains(shared_data: Path, tmp_path: Pat
     gain = float(table["corrected, generic denoiser", "accuracy"][1]) - float(alone)
     assert gain == pytest.approx(4.29, abs=0.05)
     greedy = float(table["corrected, the published rule (greedy)", "accuracy"][1]) - float(alone)
-    assert greedy == pytest.approx(2.64, abs=0.05)
+    assert greedy == pytest.approx(2.38, abs=0.05)
 
 
 def test_what_was_not_run_is_told_as_such(tmp_path: Path) -> None:
