@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.recurrent_norm import EPS, MOMENTUM, Direction, Recurrent
+from models.recurrent_norm import EPS, MOMENTUM, Direction, Recurrent, StepNorm
 from models.tensorflow_cells import GRU, BothWays, PeepholeLSTM
 
 
@@ -85,6 +85,13 @@ def test_frozen_layers_keep_to_their_running_statistics(layer: Recurrent) -> Non
         assert torch.equal(value, before[name]), name
     trained.sum().backward()  # what stands below it is still trained
     assert x.grad.any()
+
+
+def test_every_step_has_its_statistics_and_steps_beyond_them_those_of_the_last() -> None:
+    norm = StepNorm(3, 1, offset=False)
+    norm.running_mean.copy_(torch.tensor([[1.0], [2.0], [5.0]]))
+    scale, shift = norm.affine(5)
+    torch.testing.assert_close(-shift / scale, torch.tensor([[1.0], [2.0], [5.0], [5.0], [5.0]]))
 
 
 def test_a_batch_of_one_sequence_cannot_be_trained_on_but_evaluated(layer: Recurrent) -> None:
