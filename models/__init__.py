@@ -11,7 +11,7 @@ samples per epoch) and `window` (epochs it takes at once, None = any number). It
 
 - `night_proba(signals, present)`, the hypnodensity of a whole night;
 - `loss(output, stages, weight=None)`, where its article trains on more than the cross entropy of
-  the stages (other heads, a penalty on weights);
+  the stages: other heads, a penalty on weights (`models.layers.PenalisedLoss`);
 - `fit_statistics(batches)`, which learns from the training nights what signals are normalised by;
 - `attention_weights(signals, present)`, where it looked;
 - `training_plan`, the settings of its article by the names of the training plan, and `undecayed`,
