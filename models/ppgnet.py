@@ -64,6 +64,7 @@ def _published_sizes(state_dict: StateDict) -> dict[str, object]:
 class SleepPPGNet(nn.Module):
     """Stager for one signal of 1024 samples per epoch."""
 
+    window = None  # any number of epochs
     published = Adapter(
         config=_published_sizes,
         renames=(
@@ -98,11 +99,6 @@ class SleepPPGNet(nn.Module):
     def channels(self) -> dict[str, int]:
         """The channel it reads, with samples per epoch."""
         return {self.config.channel: SAMPLES}
-
-    @property
-    def window(self) -> None:
-        """Any number of epochs."""
-        return
 
     def forward(self, signals: Signals, present: Present) -> StagerOutput:
         """Return logits (B, L, K) in the order W L D R and features (B, L, D).

@@ -315,6 +315,7 @@ class Wav2Sleep(nn.Module):
         article's.
     """
 
+    window = None  # any number of epochs
     published = ADAPTER
     # what is tuned to a few nights: everything behind the vectors of the epochs
     finetune_parts: ClassVar = {
@@ -347,11 +348,6 @@ class Wav2Sleep(nn.Module):
     def channels(self) -> dict[str, int]:
         """Channels it reads, with samples per epoch."""
         return self.config.samples_per_epoch
-
-    @property
-    def window(self) -> None:
-        """Any number of epochs."""
-        return
 
     def forward(self, signals: Signals, present: Present) -> StagerOutput:
         """Return logits (B, L, K) in the order W L D R, or W N1 N2 N3 R, and features (B, L, D).
