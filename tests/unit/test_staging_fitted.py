@@ -10,12 +10,13 @@ import pytest
 from benchmarks.correction_curve import drawn
 from engine.denoising import JudgedNight
 from engine.weights import load
+from evaluation.outputs import largest
 from models.denoiser import Denoiser
 from recordings.simulate.stages import draw_stages
 from staging import fitted
 from staging.choice import choose
 from staging.denoiser import Committee, as_one
-from staging.fitted import learn
+from staging.fitted import Fitted, joined, learn
 from staging.noise import ArtificialStager, hard_log_probs
 from staging.outputs import raw_stages
 from staging.prior import StagePrior
@@ -130,3 +131,17 @@ def test_few_nights_are_of_many_people(rng: np.random.Generator) -> None:
     ]
     assert {night.person for night in drawn(nights, 3, rng)} == {"a", "b", "c"}
     assert len(drawn(nights, 30, rng)) == 6
+
+
+def test_a_language_model_is_joined_where_there_is_one_and_its_weight_was_chosen(
+    generic: Denoiser, rng: np.random.Generator
+) -> None:
+    nights, committee = judged(rng)[:1], Committee((generic,))
+    told = [committee.log_probs(night.evidence) for night in nights]
+    prior = StagePrior(load("markov-open")[0])  # type: ignore[arg-type]
+    without, (heard,) = largest(told[0]), joined(nights, told, prior, 1.0)
+    assert (without != heard).any()
+    weighed, plain = Fitted(committee, "denoiser", 5, weight=1.0), Fitted(committee, "denoiser", 5)
+    assert np.array_equal(weighed.stages(nights, prior)[0], heard)
+    assert np.array_equal(weighed.stages(nights)[0], without)
+    assert np.array_equal(plain.stages(nights, prior)[0], without)
