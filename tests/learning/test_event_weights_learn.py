@@ -32,7 +32,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("apnea")
     store = simulated_store(root, Cohort(14, hours=1), view="shhs7") / "shhs7"
     shared = ["--nights", str(store), "--device", "cpu"]
-    words = ["--preset", "ecg-small", "--channels", "Airflow", "--test-share", "0.7"]
+    words = ["--preset", "ecg-small", "--channels", "Airflow", "--test-share", "0.5"]
     words += ["--out", str(root / "encoder"), "--val-share", "0.2", "--dry-run"]
     assert main_pretrain.main(parse(Pretraining, [*shared, *words, *TINY])) == 0
     words = ["--init", str(root / "encoder"), "--preset", "trial", "--mode", "whole"]
