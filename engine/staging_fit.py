@@ -137,7 +137,6 @@ def fit(
         recipe.batch_size,
         n_batches=2 * distributed.size() if cfg.dry_run else 0,
         balance=cfg.balance,
-        by_stage=getattr(model, "balanced", False),
         workers=cfg.workers,
     )
     if not folder.last.exists():  # a resumed run has them among its weights

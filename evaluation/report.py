@@ -27,6 +27,7 @@ from evaluation.event_epochs import (
     most_probable,
 )
 from evaluation.event_epochs import RULES as EVENT_RULES
+from evaluation.healthy import SOURCES, Healthy, beside_healthy
 from evaluation.page import number, png_address, render_page, svg_address
 from evaluation.plots import (
     changed,
@@ -211,6 +212,8 @@ def render(report: NightReport) -> str:
         stage_columns=STAGE_COLUMNS,
         stages=_stages(report),
         overall=_overall(report),
+        healthy=_healthy(report),
+        healthy_sources=SOURCES,
         body_definitions=BODY_DEFINITIONS,
         body_headlines=_body_headlines(report.body),
         event_pictures=_event_pictures(report),
@@ -225,6 +228,12 @@ def render(report: NightReport) -> str:
         review=review_rows(report),
         explained=_explained(report.explanation),
     )
+
+
+def _healthy(report: NightReport) -> list[tuple[float, Healthy]]:
+    """Return what papers found in healthy adults; nothing where no ranges of nights apply."""
+    body = report.body.statistics if report.body else {}
+    return beside_healthy({**report.statistics, **body}) if report.ranges else []
 
 
 # ---------------------------------------------------------------------------------- what is said

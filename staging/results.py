@@ -16,6 +16,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.stages import FOUR_CLASSES, to_four_classes
 from preprocess.corpus import on_30_s
+from preprocess.fetch.transfer import hexdigest
 from recordings.channels import Candidate
 from staging.body import night_body
 from staging.events import EventReading, find_events
@@ -48,6 +50,7 @@ from staging.stage import StagedNight, derivations
 
 DONE = "night.json"
 NO_PERSON = "The recording is simulated: no person slept this night."
+RERUN = "python main_stage_slm.py --config config.json (beside this folder)"
 SURPRISAL_STRIDE = 15  # epochs; the language model sees between 76 and 90, a night takes 0.1 s
 
 
@@ -80,6 +83,10 @@ class NightResult:
         What weights of apnea and hypopnea say of each epoch.
     event_notes : tuple of str
         Which of them could not read the night, or not all of it.
+    file : str
+        What the recording is called in results; empty for the name of its file.
+    rerun : str
+        The command that gives this result again.
     """
 
     name: str
@@ -94,6 +101,18 @@ class NightResult:
     body_notes: tuple[str, ...] = ()
     event_epochs: tuple[EventEpochs, ...] = ()
     event_notes: tuple[str, ...] = ()
+    file: str = ""
+    rerun: str = RERUN
+
+    @cached_property
+    def source(self) -> dict[str, Any]:
+        """The file that was read: what it is called, its size, time and SHA-256.
+
+        Of a format of several files, and of a stored night, it is the one with the header.
+        """
+        path = self.staged.reading.path
+        known = source_facts(path) | {"sha256": hexdigest(path)}
+        return known | ({"file": self.file} if self.file else {})
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -233,7 +252,7 @@ def facts_of(result: NightResult) -> dict[str, Any]:
         "night": result.name,
         "purpose": "for research; not a medical device",
         "simulated": result.simulated,
-        "source": source_facts(reading.path),
+        "source": result.source,
         "stager": result.staged.stager.provenance,
         "correction": result.correction,
         "start": result.hypnogram.start.isoformat() if result.hypnogram.start else None,
@@ -393,10 +412,10 @@ def _channel_rows(result: NightResult) -> tuple[ChannelRow, ...]:
 def _provenance(result: NightResult) -> dict[str, str]:
     """Return where the result comes from, a line each."""
     reading = result.staged.reading
-    lines = {"file": reading.path.name}
+    lines = {"file": result.source["file"], "SHA-256 of the file": result.source["sha256"]}
     for part in (result.staged.stager.provenance, result.correction):
         lines |= {key: str(value) for key, value in part.items() if not isinstance(value, dict)}
     if reading.signals is not None:
         lines["view"] = f"{reading.signals.view.name} ({reading.signals.view.hash[:12]})"
     lines["versions"] = ", ".join(f"{name} {number}" for name, number in versions().items())
-    return lines | {"rerun": "python main_stage_slm.py --config config.json (beside this folder)"}
+    return lines | {"rerun": result.rerun}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -29,7 +29,7 @@ from staging.events import EventDetector, EventReading, read_for_events
 from staging.quality_signals import drop_bad_signals
 from staging.references import find_scoring
 from staging.results import DONE, NightResult, judge, source_facts, summary_row, write_night
-from staging.stage import Reading, Stager, stage_reading
+from staging.stage import Reading, StagedNight, Stager, stage_reading
 from staging.telling import line, tell
 
 T = TypeVar("T")
@@ -123,6 +123,47 @@ def named_channels(texts: Sequence[str], file: Path | None) -> dict[str, Candida
     return (read_overrides(file) if file else {}) | parse_overrides(texts)
 
 
+def stage_night(
+    name: str,
+    night: NightInput,
+    stager: Stager,
+    corrector: Corrector | None,
+    step: Callable[[str], None],
+) -> NightResult:
+    """Stage, correct and judge one night that was read; `step` is told what begins.
+
+    The one order of these steps, for runs over many nights and for the local page.
+    """
+    step("stage")
+    staged = stage_reading(night.reading, stager)
+    step("correct")
+    hypnogram = corrector(staged.hypnogram, staged.voices) if corrector else staged.hypnogram
+    step("judge")
+    return judge_night(name, night, staged, hypnogram, corrector)
+
+
+def judge_night(
+    name: str,
+    night: NightInput,
+    staged: StagedNight,
+    hypnogram: Hypnogram,
+    corrector: Corrector | None,
+) -> NightResult:
+    """Judge stages of a night: as `corrector` left them, or as a person did afterwards."""
+    prior = getattr(corrector, "prior", None)
+    return judge(
+        name,
+        staged,
+        hypnogram,
+        corrector.provenance if corrector else {},
+        night.reference,
+        prior.model if prior else None,
+        events=night.events,
+        overrides=night.overrides,
+        for_events=night.for_events,
+    )
+
+
 class StagingRun:
     """Stages, corrects, judges and writes nights into one folder.
 
@@ -174,26 +215,7 @@ class StagingRun:
         begun = time.monotonic()
         step("read")
         night = coming.result()
-        step("stage")
-        staged = stage_reading(night.reading, self.stager)
-        step("correct")
-        hypnogram = staged.hypnogram
-        if self.corrector:
-            hypnogram = self.corrector(hypnogram, staged.voices)
-        correction = self.corrector.provenance if self.corrector else {}
-        prior = getattr(self.corrector, "prior", None)
-        language_model = prior.model if prior else None
-        result = judge(
-            source.name,
-            staged,
-            hypnogram,
-            correction,
-            night.reference,
-            language_model,
-            events=night.events,
-            overrides=night.overrides,
-            for_events=night.for_events,
-        )
+        result = stage_night(source.name, night, self.stager, self.corrector, step)
         step("write")
         write_night(self.out / source.name, result, self.settings)
         self._log(result, time.monotonic() - begun)
@@ -247,7 +269,8 @@ class StagingRun:
         """Refuse a finished night whose file or settings are not today's."""
         folder = self.out / source.name
         known = json.loads((folder / DONE).read_text(encoding="utf-8"))
-        if known["source"] != source_facts(source.path):
+        today = source_facts(source.path)  # its hash would have the file read again
+        if any(known["source"].get(key) != value for key, value in today.items()):
             raise ValueError(f"{folder}: results of another or an older file; --force redoes it")
         then, now = known["settings"], self.settings
         changed = [  # a setting that was not known then was off
