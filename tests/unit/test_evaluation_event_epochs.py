@@ -80,7 +80,7 @@ def test_the_report_says_what_is_simulated_and_what_nobody_scored() -> None:
     weights = {"name": "w", "simulated": True}
     page = page_of(found(scored=None, weights=weights), found(kind="hypopnea", scored=None))
     assert "Trained on simulated nights." in page
-    assert "Nobody scored events of breathing" in page
+    assert "without scored events of breathing" in page
     assert "scored_epochs" not in page
     assert "Hypopnea probable" in page
     assert "probable" not in page_of()
