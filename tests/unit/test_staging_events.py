@@ -208,6 +208,11 @@ def test_a_rerun_skips_what_is_done_and_other_weights_are_other_settings(
     assert staged(nights, out, other) == 1
     assert "events was ['apnea " in capsys.readouterr().out
     assert staged(nights, out) == 1  # without them is another run, too
+    for path in (done, out / "bare" / "night.json"):
+        known = json.loads(path.read_text("utf-8"))
+        del known["settings"]["events"]
+        path.write_text(json.dumps(known), encoding="utf-8")
+    assert staged(nights, out) == 0  # of before there was such a setting
 
 
 def test_a_dry_run_writes_the_column_too(nights: Path, apnea: Path, tmp_path: Path) -> None:
