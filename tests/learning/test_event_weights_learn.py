@@ -77,7 +77,8 @@ def test_a_stored_night_gets_what_the_probe_said_of_it(learnt: tuple[Path, Path]
         found = find_events(read_for_events(detector, night), night.hypnogram, night.events)
         assert found is not None
         assert said.proba is not None
-        np.testing.assert_allclose(found.proba, said.proba[:, 1], atol=1e-3)
+        # the probe scaled the stored night, half precision, by statistics of its own
+        np.testing.assert_allclose(found.proba, said.proba[:, 1], atol=5e-3)
         if found.scored is not None:
             np.testing.assert_array_equal(
                 found.scored[said.labels >= 0], said.labels[said.labels >= 0]
