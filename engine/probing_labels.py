@@ -67,7 +67,8 @@ class Target:
 
     def holds(self, events: Sequence[Event], hypnogram: Hypnogram) -> np.ndarray:
         """Return bool (E,): whether an epoch holds one of the target's events, by its rule."""
-        return event_labels(events, hypnogram, rule=self.rule, types=self.events).any(axis=0)
+        rows = event_labels(events, hypnogram, rule=self.rule, types=self.events)
+        return np.asarray(rows.any(axis=0))
 
 
 def limited(

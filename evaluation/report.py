@@ -403,7 +403,7 @@ def _probable_pictures(report: NightReport, found: EventEpochs) -> list[tuple[st
         caption = f"{epoch_words(night, epoch)}, {night.names[epoch]}: {found.kind} with p "
         caption += f"{found.proba[epoch]:.2f}"
         if found.scored is not None:
-            caption += ", scored" if found.scored[epoch] else ", none scored"
+            caption += ", scored" if found.scored[epoch] else f", no {found.kind} scored"
         beside = body.events if body else ()
         figure = event_epoch_figure(traces, epoch, beside, onset_s=night.onset_s)
         pictures.append((caption, png_address(small_png(figure))))

@@ -143,6 +143,15 @@ def find_events(
     )
 
 
+def find_all(
+    read: Sequence[EventReading], hypnogram: Hypnogram, events: Sequence[Event] = ()
+) -> tuple[tuple[EventEpochs, ...], tuple[str, ...]]:
+    """Run every detector; return what they say, and the notes of all, the silent ones too."""
+    told = [find_events(found, hypnogram, events) for found in read]
+    notes = tuple(note for found in read for note in found.notes)
+    return tuple(found for found in told if found is not None), notes
+
+
 def _absent(detector: EventDetector, reading: Reading) -> Iterator[str]:
     """Yield a note if some of the channels the weights know are not there."""
     assert reading.signals is not None

@@ -44,7 +44,7 @@ from preprocess.corpus import on_30_s
 from preprocess.fetch.transfer import hexdigest
 from recordings.channels import Candidate
 from staging.body import night_body
-from staging.events import EventReading, find_events
+from staging.events import EventReading, find_all
 from staging.quality import alarms, usual_ranges
 from staging.stage import StagedNight, derivations
 
@@ -172,24 +172,11 @@ def judge(
     nats = None
     if language_model is not None and n_stages(language_model) == len(hypnogram.classes):
         nats = surprisal(hypnogram, language_model, stride=SURPRISAL_STRIDE)
-    told = [find_events(found, hypnogram, events) for found in for_events]
-    draw = any(found is not None for found in told)
-    body, notes = night_body(
-        staged.reading, hypnogram, events=events, overrides=overrides, draw=draw
-    )
+    of_events = find_all(for_events, hypnogram, events)
+    shown = {"overrides": overrides, "draw": bool(of_events[0])}
+    body = night_body(staged.reading, hypnogram, events=events, **shown)  # type: ignore[arg-type]
     return NightResult(
-        name,
-        staged,
-        hypnogram,
-        correction,
-        statistics,
-        raised,
-        reference,
-        nats,
-        body,
-        notes,
-        event_epochs=tuple(found for found in told if found is not None),
-        event_notes=tuple(note for found in for_events for note in found.notes),
+        name, staged, hypnogram, correction, statistics, raised, reference, nats, *body, *of_events
     )
 
 

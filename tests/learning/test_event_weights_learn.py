@@ -12,12 +12,14 @@ import main_pretrain
 import main_probe
 from command_line import parse
 from engine.pretraining_settings import Pretraining
+from engine.probing_labels import Target
 from engine.probing_results import ranking_scores
 from engine.probing_settings import Probing
 from evaluation.export import write_csv
 from evaluation.outputs import read_outputs
 from main_stage_slm import Config, main
 from nights.night import Night
+from recordings.scoring import read_scoring
 from recordings.simulate import simulate_night
 from recordings.simulate.cohort import Cohort
 from staging.events import find_events, load_detectors, read_for_events
@@ -32,11 +34,12 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("apnea")
     store = simulated_store(root, Cohort(14, hours=1), view="shhs7") / "shhs7"
     shared = ["--nights", str(store), "--device", "cpu"]
-    words = ["--preset", "ecg-small", "--channels", "Airflow", "--test-share", "0.7"]
+    words = ["--preset", "ecg-small", "--channels", "Airflow", "--test-share", "0.5"]
     words += ["--out", str(root / "encoder"), "--val-share", "0.2", "--dry-run"]
     assert main_pretrain.main(parse(Pretraining, [*shared, *words, *TINY])) == 0
     words = ["--init", str(root / "encoder"), "--preset", "trial", "--mode", "whole"]
     words += ["--task", "apnea", "--label-seen", "--folds", "3", "--fold", "0"]
+    words += ["--max-steps", "250", "--evaluate-every", "50"]
     assert main_probe.main(parse(Probing, [*shared, *words, "--out", str(root / "probe")])) == 0
     return store, root / "probe" / "labels100" / "fold0" / "best.safetensors"
 
@@ -57,10 +60,8 @@ def test_epochs_with_an_apnea_get_the_higher_probability(
     assert told["rule"] == "half"
     assert told["weights"]["simulated"]
     proba = np.array(told["proba"])
-    apneas = [event for event in night.annotations if "apnea" in event.text.casefold()]
-    held = np.zeros(len(proba), dtype=bool)
-    for event in apneas:  # the epoch that holds the middle of an event holds half of it
-        held[int((event.onset_s + event.duration_s / 2) // 30)] = True
+    scored = read_scoring(tmp_path / "night.edf")
+    held = Target.of("apnea").holds(scored.events, scored.hypnogram)
     found = ranking_scores(np.stack([1 - proba, proba], axis=1), held.astype(int))
     assert held.sum() > 10
     assert found["auroc"] > 0.85
@@ -76,7 +77,8 @@ def test_a_stored_night_gets_what_the_probe_said_of_it(learnt: tuple[Path, Path]
         found = find_events(read_for_events(detector, night), night.hypnogram, night.events)
         assert found is not None
         assert said.proba is not None
-        np.testing.assert_allclose(found.proba, said.proba[:, 1], atol=1e-5)
+        # the probe scaled the stored night, half precision, by statistics of its own
+        np.testing.assert_allclose(found.proba, said.proba[:, 1], atol=5e-3)
         if found.scored is not None:
             np.testing.assert_array_equal(
                 found.scored[said.labels >= 0], said.labels[said.labels >= 0]

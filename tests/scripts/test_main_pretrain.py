@@ -231,6 +231,10 @@ def test_the_trial_runs_from_simulated_nights_to_a_probe(tmp_path: Path) -> None
     done = shell("trial", "--dry-run", **paths)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs/small-probe/results.json").exists()
+    done = shell("respiration", "--dry-run", **paths)
+    assert done.returncode == 0, done.stderr
+    for kind in ("apnea", "hypopnea"):
+        assert (tmp_path / f"runs/airflow-{kind}/labels100/fold0/best.safetensors").exists()
 
 
 def test_an_unknown_step_is_refused_with_those_there_are() -> None:

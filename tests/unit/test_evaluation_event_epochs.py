@@ -77,10 +77,11 @@ def test_the_report_says_that_epochs_are_no_index_and_whose_weights_said_so() ->
 
 
 def test_the_report_says_what_is_simulated_and_what_nobody_scored() -> None:
-    weights = {"name": "w", "simulated": True}
+    weights = {"name": "w", "simulated": True, "balanced": True}
     page = page_of(found(scored=None, weights=weights), found(kind="hypopnea", scored=None))
     assert "Trained on simulated nights." in page
-    assert "Nobody scored events of breathing" in page
+    assert page.count("p is higher than the share") == 1  # of the kind whose loss was balanced
+    assert "without scored events of breathing" in page
     assert "scored_epochs" not in page
     assert "Hypopnea probable" in page
     assert "probable" not in page_of()
