@@ -28,6 +28,7 @@ from engine.probing_task import EpochTask, Held
 from engine.staging_fit import begin, field_of, open_windows
 from engine.staging_nights import (
     StoredNight,
+    asked_folds,
     card_of,
     drawn_folds,
     gather,
@@ -126,6 +127,7 @@ class _Run:
         nights = [night for night in nights if night.name in self.labels]
         self.nights = {night.name: night for night in nights}
         self.split = self._divided()
+        self.asked = asked_folds(self.split, cfg.fold)
         self.features: Features | None = None
         if cfg.mode == "probe":
             folder = cfg.features or cfg.out / "features"
@@ -137,8 +139,7 @@ class _Run:
     def fraction(self, fraction: float) -> dict[str, Any]:
         """Train and test every fold with this fraction of the labels; return the figures."""
         out = self.cfg.out / f"labels{100 * fraction:g}"
-        numbers = list(self.cfg.fold or range(len(self.split.folds)))
-        numbers = numbers[:2] if self.cfg.dry_run else numbers
+        numbers = self.asked[:2] if self.cfg.dry_run else self.asked
         counts = []
         for number in numbers:
             folder = out / f"fold{number}"

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self, cast, get_args
 import numpy as np
 import torch
 
+from engine.distributed import device_of
 from engine.staging_nights import normalisation
 from engine.weights import load
 from models.whole_night import night_proba
@@ -68,11 +69,9 @@ class NetworkStager(SignalStager):
         trained = card.get("channels", tuple(model.channels))  # the others it has never seen
         self._known = tuple(channel for channel in model.channels if channel in trained)
         self.channels = _chosen(name, self._known, signals)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         self.name, self.provenance = name, {"stager": name, **card}
-        self.model = model.to(device).eval()
-        self.device = torch.device(device)
+        self.device = device_of(device)
+        self.model = model.to(self.device).eval()
         self.view = VIEWS[card["view"]]
         if card.get("view_hash", self.view.hash) != self.view.hash:
             raise ValueError(
