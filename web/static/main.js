@@ -141,6 +141,7 @@ async function update(found, known) {
   if (look.error || draw.error) tell($("night-error"), look.error || draw.error);
   $("stage").disabled = !night.recording || Boolean(look.error) || panels.working(staging);
   $("stage").textContent = panels.working(staging) ? "Staging …" : night.staged ? "Stage again" : "Stage this night";
+  overview.wait(panels.working(staging) ? "Being staged …" : "Not staged yet");
   if (staging?.error) tell($("stage-error"), staging.error);
   if (!night.recording) { if (first) { $("facts").textContent = "Looking into the file …"; $("channels").replaceChildren(); } return; }
   if (!known.recording) { known.recording = true; showRecording(); }
@@ -196,6 +197,7 @@ async function showResult() {
   review.show(night, result);
   rescored(result, []);
   moved(signals.view);
+  $("queue").scrollTop = 0; // the most doubtful first, wherever the window stands
 }
 
 /** Show what follows from a change of stages. */

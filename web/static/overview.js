@@ -22,6 +22,12 @@ export class Overview {
     this.draw();
   }
 
+  /** Say why there is no hypnogram yet. */
+  wait(words) {
+    this.words = words;
+    this.draw();
+  }
+
   look(view) {
     this.view = view;
     this.draw();
@@ -44,7 +50,7 @@ export class Overview {
     } else {
       c.fillStyle = SOFT;
       c.textAlign = "center";
-      c.fillText("Not staged yet", (LEFT + width - RIGHT) / 2, ROWS_TOP + ROWS / 2);
+      c.fillText(this.words ?? "", (LEFT + width - RIGHT) / 2, ROWS_TOP + ROWS / 2);
     }
     this.drawAxis(c, x, height);
     this.drawWindow(c, x, height);

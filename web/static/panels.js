@@ -57,6 +57,7 @@ export function showStatistics(result, about) {
     return make("div", {}, make("dt", {}, words), make("dd", { className: out ? "out" : "", title: out ? `usual ${number(range[0])} to ${number(range[1])}` : "" }, text));
   });
   $("headlines").replaceChildren(...heads);
+  $("starred").hidden = !heads.some((head) => head.querySelector(".out"));
   showShares(result, about);
   const rows = result.statistics.map(({ name, value, unit, text, range }) => make("tr", {},
     make("th", { scope: "row", title: text }, text.split(":")[0]),
@@ -105,7 +106,7 @@ export function showTake(night, about) {
 
 export function showOrigin({ facts }) {
   const licences = ["licence", "language_model_licence", "denoiser_licence"];
-  const rows = { Stager: facts.stager.stager, Reference: facts.stager.reference, Licence: facts.stager.licence };
+  const rows = { Recording: facts.source.file, "SHA-256 of the file": facts.source.sha256, Stager: facts.stager.stager, Reference: facts.stager.reference, Licence: facts.stager.licence };
   rows.Correction = facts.correction.decoder && `${facts.correction.decoder}, ${facts.correction.language_model ?? facts.correction.denoiser}`;
   rows["Licence of the correction"] = licences.slice(1).map((key) => facts.correction[key]).find(Boolean);
   rows.Channels = facts.channels.map((channel) => `${channel.target} from ${channel.taken}`).join("; ");
