@@ -2,7 +2,7 @@
 
 import { ask, upload } from "./api.js";
 import { lanesOf, showChannels } from "./channels.js";
-import { $, clock, make, percent, tell } from "./dom.js";
+import { $, clock, counted, make, percent, tell } from "./dom.js";
 import { listen } from "./keys.js";
 import { Overview } from "./overview.js";
 import * as panels from "./panels.js";
@@ -151,10 +151,11 @@ async function update(found, known) {
 
 function showRecording() {
   const { duration_s: s, starts, channels, notes, gaps } = night.recording;
-  const long = `${Math.floor(s / 3600)} h ${String(Math.floor(s / 60) % 60).padStart(2, "0")} min`;
-  const parts = [starts ? `from ${starts}` : "start unknown", long, `${channels.length} channels`, `${Math.round(night.bytes / 1e6)} MB`];
-  if (gaps.length) parts.push(`${gaps.length} pauses`);
-  if (notes.length) parts.push(`${notes.length} repairs noted`);
+  const long = s < 120 ? `${Math.round(s)} s` : `${Math.floor(s / 3600)} h ${String(Math.floor(s / 60) % 60).padStart(2, "0")} min`;
+  const size = night.bytes < 1e6 ? `${Math.ceil(night.bytes / 1e3)} kB` : `${Math.round(night.bytes / 1e6)} MB`;
+  const parts = [starts ? `from ${starts}` : "start unknown", long, counted(channels.length, "channel"), size];
+  if (gaps.length) parts.push(counted(gaps.length, "pause"));
+  if (notes.length) parts.push(`${counted(notes.length, "repair")} noted`);
   $("facts").textContent = parts.join("  ·  ");
   $("facts").title = notes.join("\n");
   tell($("banner"), night.recording.simulated ? "The recording is simulated: no person slept this night." : "");
