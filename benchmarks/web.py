@@ -120,6 +120,7 @@ def beside_staging(panning: Panning, other: Any, path: Path) -> list[tuple]:
     sent = other.post("/api/nights?name=other", content=pieces(path), headers=length)
     at = f"/api/nights/{settled(other, sent.json()['id'])['id']}"
     other.post(f"{at}/staging", json={"stager": "yasa"})
+    panning.line.close()  # opened anew: the server gives up one that was silent for seconds
     answers = []
     while other.get(at).json()["jobs"]["stage"]["state"] in ("waiting", "working"):
         answers += [panning.look(width_s) for width_s in WINDOWS_S]

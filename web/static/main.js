@@ -189,7 +189,6 @@ async function showResult() {
   result = await ask("GET", `/nights/${night.id}/result`);
   const simulated = result.facts.simulated;
   tell($("banner"), simulated.join(" "));
-  panels.showLegend(result.classes, about);
   panels.showTake(night, about);
   panels.showOrigin(result);
   overview.show(night.recording.duration_s, night.recording.starts, result);
@@ -204,6 +203,7 @@ async function showResult() {
 /** Show what follows from a change of stages. */
 function rescored(changedResult, changes) {
   result = changedResult;
+  panels.showLegend(result, about);
   panels.showAlarms(result);
   panels.showStatistics(result, about);
   overview.draw();

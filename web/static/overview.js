@@ -2,7 +2,7 @@
 
 import { INK, LETTERS, LINE, SOFT, clock, fit } from "./dom.js";
 
-const LEFT = 34, RIGHT = 10, ROWS_TOP = 8, ROWS = 92, GAP = 14, DENSITY = 42, AXIS = 22;
+const LEFT = 42, RIGHT = 10, ROWS_TOP = 8, ROWS = 92, GAP = 14, DENSITY = 42, AXIS = 22;
 
 export class Overview {
   /** `go(seconds)` is called when a person points somewhere. */
@@ -118,7 +118,7 @@ export class Overview {
     }
     c.fillStyle = SOFT;
     c.textAlign = "right";
-    c.fillText("p", LEFT - 9, top + DENSITY / 2);
+    c.fillText("prob.", LEFT - 9, top + DENSITY / 2);
   }
 
   drawAxis(c, x, height) {

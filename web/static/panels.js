@@ -83,13 +83,15 @@ function showShares({ stages, classes }, about) {
   $("shares").replaceChildren(bar, text);
 }
 
-export function showLegend(classes, about) {
+export function showLegend({ classes, changed, rescored }, about) {
   const names = about.top_to_bottom.filter((name) => classes.includes(name));
-  $("legend").replaceChildren(...names.map((name) => {
+  const stages = names.map((name) => {
     const swatch = make("span", { className: "swatch" });
     swatch.style.background = about.colours[name];
     return make("li", {}, swatch, name);
-  }));
+  });
+  const marks = [["tick", "corrected", changed], ["dot", "by hand", rescored]].filter(([, , epochs]) => epochs.length);
+  $("legend").replaceChildren(...stages, ...marks.map(([shape, words]) => make("li", {}, make("span", { className: shape }), words)));
 }
 
 export function showTake(night, about) {
