@@ -62,7 +62,8 @@ class Splits:
 
     store: Path  # such as data/psg9
     name: str = "split"  # written to <store>/splits/<name>.json
-    dataset: tuple[str, ...] = ()  # these data sets only; all by default
+    # these data sets only, or parts of one such as SleepEDF-20; all by default
+    dataset: tuple[str, ...] = ()
     shares: tuple[str, ...] = ("train=0.8", "val=0.1", "test=0.1")  # parts and their shares
     folds: int = 0  # this many folds, every person tested once, instead of parts
     val_share: float = 0.1  # with --folds: share of the other persons that validate

@@ -53,6 +53,7 @@ train() {  # RUN COMMAND...: a run that is finished is left alone, one that was 
     [[ -e $OUT/$1/results.json ]] && echo "$OUT/$1: finished, left alone" && return
     local resume=()
     [[ -e $OUT/$1/last.pt || -d $OUT/$1/fold0 ]] && resume=(--resume)
+    [[ $1 == diagnose/* && -e $OUT/$1/config.json ]] && resume=(--resume)
     run "${@:2}" "${resume[@]}"
 }
 judge() {  # RUN FOLDER NPZ...
@@ -68,7 +69,7 @@ case "$system $name" in
     released sleepedf20_stager_outputs.npz
     run "$PYTHON" -m benchmarks.released_outputs deepcnn --data "$DATA" --out "$OUT/released"
     run "$PYTHON" main_evaluate.py correction --outputs "$OUT/released/sleepedf20_middle.npz" \
-        --ways generic --out "$OUT/sleepgpt-correction"
+        --ways greedy generic --out "$OUT/sleepgpt-correction"
     ;;
 # The language model on open hypnograms, three minutes of one core.
 "sleepgpt language")
@@ -99,12 +100,34 @@ case "$system $name" in
     done
     judge lpsgm-unseen "${outputs[@]}"
     ;;
+# Five folds of the centre alone, then tuned to it. HANG7 is private; finetune.sh takes CENTRE=NAME.
+"lpsgm tuned")
+    need psg9 HANG7
+    run env VIEW=psg9 OUT="$STORE" bash preprocess.sh --skip-errors
+    nights psg9 HANG7
+    run "$PYTHON" main_preprocess.py splits "$STORE/psg9" --name centre --folds 5 --dataset HANG7
+    train lpsgm-centre bash train.sh lpsgm-centre
+    train without-hang7/lpsgm env OUT="$OUT/without-hang7" HOLD_OUT=HANG7 bash train.sh lpsgm
+    train lpsgm-HANG7 env INIT="$OUT/without-hang7/lpsgm/best.safetensors" bash finetune.sh lpsgm
+    ;;
+# Staging learned from everything else, so that nobody of MNC has been seen.
+"lpsgm narcolepsy")
+    need psg9 MNC
+    run env VIEW=psg9 OUT="$STORE" bash preprocess.sh --skip-errors
+    nights psg9 MNC
+    train without-mnc/lpsgm env OUT="$OUT/without-mnc" HOLD_OUT=MNC bash train.sh lpsgm
+    for study in mnc mnc-nt1; do
+        train "diagnose/$study" env OUT="$OUT/diagnose" \
+            BACKBONE="$OUT/without-mnc/lpsgm/best.safetensors" bash diagnose.sh "$study"
+    done
+    ;;
+# Days of a GPU: four encoders, their fusion, then probes and tuning with few labels and all.
 "synthsleepnet labels")
     need shhs7 SHHS
     nights shhs7 SHHS
     run "$PYTHON" main_preprocess.py splits "$STORE/shhs7" --name ssl \
         --shares train=0.89 val=0.01 test=0.1
-    for step in unimodal multimodal probe; do
+    for step in unimodal multimodal probe tune; do
         run bash pretrain.sh "$step"
     done
     ;;
@@ -118,11 +141,16 @@ case "$system $name" in
     for cohort in SHHS MESA; do
         part "$OUT/wav2sleep/subsets.npz" "$OUT/wav2sleep-parts/$cohort.npz" --dataset "$cohort"
     done
-    judge wav2sleep-judged "$OUT"/wav2sleep-parts/{SHHS,MESA}.npz
+    run "$PYTHON" main_preprocess.py splits "$STORE/cr" --name census \
+        --published wav2sleep-census --accept-leaks
+    run "$PYTHON" -m benchmarks.wav2sleep_subsets --weights "$OUT/wav2sleep/best.safetensors" \
+        --nights "$STORE"/cr/{CHAT,WSC,MESA,CFS,CCSHS} --split census --out "$OUT/wav2sleep-census"
+    part "$OUT/wav2sleep-census/subsets.npz" "$OUT/wav2sleep-parts/Census.npz"
+    judge wav2sleep-judged "$OUT"/wav2sleep-parts/{SHHS,MESA,Census}.npz
     ;;
 "seqsleepnet mass")
-    released mass_20fold_splits.json
     need seq3 MASS
+    released mass_20fold_splits.json
     nights seq3 MASS
     run "$PYTHON" main_preprocess.py splits "$STORE/seq3" --name mass20 --dataset MASS \
         --published "$DATA/mass_20fold_splits.json"
@@ -134,6 +162,24 @@ case "$system $name" in
     released mass_arnn_outputs.npz
     run "$PYTHON" -m benchmarks.released_outputs mass-arnn --data "$DATA" \
         --out "$OUT/seqsleepnet-mass-arnn"
+    ;;
+# Open data: main_preprocess.py get SleepEDF. A GPU, some hours.
+"seqsleepnet transfer" | "seqsleepnet tinysleepnet")
+    view=seq3
+    [[ $name == tinysleepnet ]] && view=bb100
+    need "$view" SleepEDF
+    nights "$view" SleepEDF
+    run "$PYTHON" main_preprocess.py splits "$STORE/$view" --name sleepedf20 --folds 20 \
+        --dataset SleepEDF-20
+    if [[ $name == transfer ]]; then
+        run "$PYTHON" main_weights.py get seqsleepnet-mass-eeg
+        tuned=$OUT/seqsleepnet-tuned resume=() # four modes, the last of them is `head`
+        [[ -d $tuned-all ]] && resume=(--resume)
+        $print || [[ ! -e $tuned-head/results.json ]] &&
+            run bash finetune.sh seqsleepnet --split sleepedf20 "${resume[@]}"
+    else
+        train tinysleepnet bash train.sh tinysleepnet
+    fi
     ;;
 "seqsleepnet sleepedf20")
     released sleepedf20_stager_outputs.npz

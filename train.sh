@@ -137,8 +137,9 @@ e2e-arnn | multitask-arnn | e2e-deepsleepnet)
     "${train[@]}" main_train.py --model "$WHAT" --preset paper --nights "$STORE/seq3/MASS" \
         --split "${SPLIT:-mass20}" --out "$OUT/$WHAT" "$@"
     ;;
-# Sleep-EDF-20, 20 folds: main_preprocess.py splits data/bb100 --name sleepedf20 --folds 20. Wake
-# farther than half an hour from sleep is left out. Published: accuracy 85.4, macro F1 80.5, kappa .80.
+# Sleep-EDF-20, 20 folds: main_preprocess.py splits data/bb100 --name sleepedf20 --folds 20
+# --dataset SleepEDF-20. Wake farther than half an hour from sleep is left out. Published: accuracy
+# 85.4, macro F1 80.5, kappa .80.
 tinysleepnet)
     "${train[@]}" main_train.py --model tinysleepnet --preset paper --nights "$STORE/bb100/SleepEDF" \
         --split "${SPLIT:-sleepedf20}" --trim-minutes 30 --out "$OUT/tinysleepnet" "$@"

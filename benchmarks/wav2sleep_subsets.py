@@ -2,6 +2,7 @@
 
     python -m benchmarks.wav2sleep_subsets --nights data/cr/Simulated --out runs/subsets
     python -m benchmarks.wav2sleep_subsets --weights wav2sleep --nights data/cr/MESA --out runs/mesa
+    python -m benchmarks.wav2sleep_subsets --weights wav2sleep --nights data/cr --split census
 
 Nights that trained or chose the weights are left out. `subsets.npz` is what `main_evaluate.py
 staging --predictions` reads; the table and the figure are of the kappa over all epochs, with
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks.measure import table
-from engine.staging_nights import gather, usable
+from engine.staging_nights import gather, stored_split, usable
 from engine.staging_results import SIMULATED
 from engine.subsets import subset_outputs
 from engine.weights import load
@@ -36,11 +37,12 @@ def main() -> None:
     )
     parser.add_argument("--weights", default="wav2sleep-small-simulated")
     parser.add_argument("--nights", type=Path, nargs="+", required=True)
+    parser.add_argument("--split", default="", help="of the store: its test nights alone")
     parser.add_argument("--out", type=Path, default=Path("runs/subsets"))
     parser.add_argument("--figure", type=Path, help="default: subsets.png in --out")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    outputs = staged(options.weights, options.nights)
+    outputs = staged(options.weights, options.nights, options.split)
     write_outputs(options.out / "subsets.npz", outputs)
     subsets: dict[str, list[NightOutput]] = {}
     for output in outputs:
@@ -71,12 +73,15 @@ def main() -> None:
         print(SIMULATED)
 
 
-def staged(weights: str, paths: Sequence[Path]) -> list[NightOutput]:
+def staged(weights: str, paths: Sequence[Path], split_name: str = "") -> list[NightOutput]:
     """Return what the weights say of the nights they have not seen, from every subset."""
     model, card = load(weights)
     split = card.get("split", {})
     seen = {name for part in ("train", "val") for name in split.get(part, ())}
     nights, _ = usable(gather(paths), model.channels)  # type: ignore[arg-type]
+    if split_name:
+        chosen = {n for fold in stored_split(nights, split_name).folds for n in fold["test"]}
+        nights = [night for night in nights if night.name in chosen]
     return list(subset_outputs(model, [night for night in nights if night.name not in seen]))
 
 

@@ -2,7 +2,8 @@
 
 ::
 
-    <out>/<night>/hypnogram.csv .edf .txt   the result: table, EDF+ annotations, one stage a line
+    <out>/<night>/hypnogram.csv .edf .txt   the result: table, EDF+ annotations, one stage a line;
+                                            with weights of events, a column of the table for each
                   hypnogram_events.tsv      BIDS events (and their .json)
                   uncorrected.csv           the stager's own hypnogram, when a correction was made
                   report.html night.png     to look at
@@ -25,6 +26,7 @@ import numpy as np
 from evaluation import export
 from evaluation.alarm import Alarm
 from evaluation.body import BodyReport
+from evaluation.event_epochs import LIKELY, NO_INDEX, EventEpochs, event_statistics
 from evaluation.metrics import confusion, metrics_from
 from evaluation.next_stage import n_stages
 from evaluation.plain import plain
@@ -33,7 +35,7 @@ from evaluation.report import ChannelRow, NightReport, ReferenceScoring, write_r
 from evaluation.statistics import DEFINITIONS, sleep_statistics
 from evaluation.summary import LOUD
 from evaluation.surprisal import improbable_epochs, night_surprisal, surprisal
-from evaluation.traces import Trace
+from evaluation.traces import Trace, traces_of
 from nights.atomic import write_text
 from nights.events import Event
 from nights.hypnogram import Hypnogram
@@ -41,8 +43,8 @@ from nights.stages import FOUR_CLASSES, to_four_classes
 from preprocess.corpus import on_30_s
 from preprocess.fetch.transfer import hexdigest
 from recordings.channels import Candidate
-from recordings.ingest import NightSignals
 from staging.body import night_body
+from staging.events import EventReading, find_events
 from staging.quality import alarms, usual_ranges
 from staging.stage import StagedNight, derivations
 
@@ -77,6 +79,10 @@ class NightResult:
         Heart, breath and oxygen; None where nothing of them was recorded or scored.
     body_notes : tuple of str
         Signals of heart, breath and oxygen that could not be used, and why.
+    event_epochs : tuple of EventEpochs
+        What weights of apnea and hypopnea say of each epoch.
+    event_notes : tuple of str
+        Which of them could not read the night, or not all of it.
     file : str
         What the recording is called in results; empty for the name of its file.
     rerun : str
@@ -93,6 +99,8 @@ class NightResult:
     surprisal: np.ndarray | None = None
     body: BodyReport | None = None
     body_notes: tuple[str, ...] = ()
+    event_epochs: tuple[EventEpochs, ...] = ()
+    event_notes: tuple[str, ...] = ()
     file: str = ""
     rerun: str = RERUN
 
@@ -107,6 +115,12 @@ class NightResult:
         return known | ({"file": self.file} if self.file else {})
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Everything to be known of the file and the result."""
+        told = (self.staged.reading.notes, self.hypnogram.notes, self.body_notes, self.event_notes)
+        return tuple(note for notes in told for note in notes)
+
+    @property
     def uncorrected(self) -> Hypnogram | None:
         """The stager's own hypnogram, when a correction was made."""
         return self.staged.hypnogram if self.correction else None
@@ -119,6 +133,11 @@ class NightResult:
             reasons.append(NO_PERSON)
         if self.staged.stager.provenance.get("simulated"):
             reasons.append("The stager was trained on simulated nights.")
+        reasons += [
+            f"The weights for {found.kind} were trained on simulated nights."
+            for found in self.event_epochs
+            if found.weights.get("simulated")
+        ]
         return tuple(reasons)
 
 
@@ -132,11 +151,13 @@ def judge(
     *,
     events: Sequence[Event] = (),
     overrides: Mapping[str, Candidate] | None = None,
+    for_events: Sequence[EventReading] = (),
 ) -> NightResult:
     """Compute statistics and alarms of a staged night and lay its reference on the same grid.
 
     With a language model of the same classes, every epoch's surprisal is computed too. Heart and
-    breath are measured where they were recorded; of `events`, those that count give the AHI.
+    breath are measured where they were recorded; of `events`, those that count give the AHI. What
+    weights of apnea and hypopnea read (`for_events`) is judged epoch by epoch.
     """
     statistics = sleep_statistics(hypnogram)
     raised = alarms(
@@ -151,9 +172,24 @@ def judge(
     nats = None
     if language_model is not None and n_stages(language_model) == len(hypnogram.classes):
         nats = surprisal(hypnogram, language_model, stride=SURPRISAL_STRIDE)
-    body, notes = night_body(staged.reading, hypnogram, events=events, overrides=overrides)
+    told = [find_events(found, hypnogram, events) for found in for_events]
+    draw = any(found is not None for found in told)
+    body, notes = night_body(
+        staged.reading, hypnogram, events=events, overrides=overrides, draw=draw
+    )
     return NightResult(
-        name, staged, hypnogram, correction, statistics, raised, reference, nats, body, notes
+        name,
+        staged,
+        hypnogram,
+        correction,
+        statistics,
+        raised,
+        reference,
+        nats,
+        body,
+        notes,
+        event_epochs=tuple(found for found in told if found is not None),
+        event_notes=tuple(note for found in for_events for note in found.notes),
     )
 
 
@@ -180,7 +216,8 @@ def agreement(reference: Hypnogram, hypnogram: Hypnogram) -> dict[str, Any]:
 def write_night(folder: Path, result: NightResult, settings: Mapping[str, Any]) -> None:
     """Write every file of a night; `night.json` comes last and marks it finished."""
     hypnogram, uncorrected = result.hypnogram, result.uncorrected
-    export.write_csv(hypnogram, folder / "hypnogram.csv")
+    columns = {f"proba_{found.kind}": found.proba for found in result.event_epochs}
+    export.write_csv(hypnogram, folder / "hypnogram.csv", columns=columns)
     export.write_edfplus(hypnogram, folder / "hypnogram.edf")
     export.write_txt(hypnogram, folder / "hypnogram.txt")
     export.write_bids(hypnogram, folder / "hypnogram_events.tsv")
@@ -192,6 +229,7 @@ def write_night(folder: Path, result: NightResult, settings: Mapping[str, Any]) 
         reference=result.reference,
         eeg=_first_eeg(result),
         courses=result.body.courses if result.body else (),
+        events=result.event_epochs,
     )
     stamp = " ".join(result.simulated)  # a picture is often seen without its page
     figure.text(0.003, 0.997, stamp, va="top", fontsize=7, color=LOUD)
@@ -223,13 +261,16 @@ def facts_of(result: NightResult) -> dict[str, Any]:
         "statistics_uncorrected": sleep_statistics(uncorrected) if uncorrected else None,
         "surprisal": _surprisal_facts(result.surprisal),
         "heart_and_breath": _body_facts(result.body),
+        "event_epochs": {
+            found.kind: _event_facts(found, result.hypnogram) for found in result.event_epochs
+        },
         "alarms": [asdict(alarm) for alarm in result.alarms],
         "agreement": agreements or None,
         "reference": reference.scorer if reference else None,
         "channels": [record.to_json() for record in signals.channels] if signals else [],
         "dropped": signals.dropped if signals else {},
         "view": {"name": signals.view.name, "hash": signals.view.hash} if signals else None,
-        "notes": [*reading.notes, *result.hypnogram.notes, *result.body_notes],
+        "notes": list(result.notes),
         "versions": versions(),
     }
 
@@ -253,6 +294,19 @@ def _body_facts(body: BodyReport | None) -> dict[str, Any] | None:
         "by_stage": body.by_stage,
         "sources": body.sources,
         "ahi_rule": body.rule or None,
+    }
+
+
+def _event_facts(found: EventEpochs, hypnogram: Hypnogram) -> dict[str, Any]:
+    """Return what weights say of an event in each epoch, and what the numbers are not."""
+    return {
+        "about": NO_INDEX,
+        "threshold": LIKELY,
+        "rule": found.rule,
+        "weights": found.weights,
+        "channels": found.channels,
+        "statistics": event_statistics(found, hypnogram),
+        "proba": found.proba.astype(np.float64).round(4),
     }
 
 
@@ -288,12 +342,13 @@ def report_of(result: NightResult) -> NightReport:
         ranges_source=ranges_source,
         channels=_channel_rows(result),
         eeg=_first_eeg(result),
-        signals=_traces(reading.signals),
+        signals=traces_of(reading.signals) if reading.signals else (),
         comparison=comparison,
         provenance=_provenance(result),
         simulated=result.simulated,
-        notes=(*reading.notes, *result.hypnogram.notes, *result.body_notes),
+        notes=result.notes,
         body=result.body,
+        event_epochs=result.event_epochs,
     )
 
 
@@ -306,6 +361,8 @@ def summary_row(facts: Mapping[str, Any]) -> dict[str, Any]:
     for which, found in (facts["agreement"] or {}).items():
         row |= {f"{score}_{which}": found[score] for score in ("accuracy", "kappa", "macro_f1")}
         row |= {f"f1_{s.lower()}_{which}": f1 for s, f1 in found["per_stage_f1"].items()}
+    for kind, told in facts.get("event_epochs", {}).items():
+        row[f"{kind}_epochs_per_h"] = told["statistics"]["epochs_per_h"]
     row["simulated"] = bool(facts["simulated"])
     return row
 
@@ -324,18 +381,11 @@ def _shown_metrics(counts: np.ndarray) -> dict[str, float]:
 
 def _first_eeg(result: NightResult) -> Trace | None:
     """Return the EEG of the spectrogram, the first that was read."""
-    traces = _traces(result.staged.reading.signals)
     signals = result.staged.reading.signals
-    names = list(derivations(signals, "eeg")) if signals else []
-    return next((trace for trace in traces if trace.name in names[:1]), None)
-
-
-def _traces(signals: NightSignals | None) -> tuple[Trace, ...]:
-    """Return what was read, as figures need it."""
     if signals is None:
-        return ()
-    units = {record.target: record.unit for record in signals.channels}
-    return tuple(Trace(name, epochs, units[name]) for name, epochs in signals.signals.items())
+        return None
+    names = list(derivations(signals, "eeg"))
+    return next((trace for trace in traces_of(signals) if trace.name in names[:1]), None)
 
 
 def _channel_rows(result: NightResult) -> tuple[ChannelRow, ...]:

@@ -21,9 +21,11 @@ from nights.night import Night
 from nights.outcome import Outcome, Refusal, Step
 from recordings.channels import Candidate, parse_overrides, read_overrides
 from recordings.formats import open_recording
+from recordings.recording import Recording
 from staging import pooled
 from staging.batch import Source
 from staging.corrector import Corrector
+from staging.events import EventDetector, EventReading, read_for_events
 from staging.quality_signals import drop_bad_signals
 from staging.references import find_scoring
 from staging.results import DONE, NightResult, judge, source_facts, summary_row, write_night
@@ -44,6 +46,7 @@ class NightInput:
     channels: str
     events: tuple[Event, ...] = ()
     overrides: Mapping[str, Candidate] = field(default_factory=dict)
+    for_events: tuple[EventReading, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class NightReader:
         Only so many epochs from the start.
     drop_bad : bool
         Leave out signals with an alarm that forbids trust.
+    detectors : tuple of EventDetector
+        Weights of apnea and hypopnea; a night they cannot read is staged without them.
     """
 
     stager: Stager
@@ -71,6 +76,7 @@ class NightReader:
     scoring: str = "auto"
     n_epochs: int | None = None
     drop_bad: bool = False
+    detectors: tuple[EventDetector, ...] = ()
 
     def __call__(self, source: Source) -> NightInput:
         """Read a recording, or a stored night (its sidecar)."""
@@ -80,16 +86,21 @@ class NightReader:
             found = replace(found, reading=replace(found.reading, signals=kept))
         if self.n_epochs is None:
             return found
-        return replace(found, reading=found.reading.head(self.n_epochs))
+        return replace(
+            found,
+            reading=found.reading.head(self.n_epochs),
+            for_events=tuple(events.head(self.n_epochs) for events in found.for_events),
+        )
 
     def _recorded(self, source: Source) -> NightInput:
         recording = open_recording(source.path)
         reading = self.stager.read(recording, overrides=self.overrides, vote=self.vote)
         table = reading.montage.table(recording) if reading.montage else "no channels are read"
-        found = find_scoring(recording, self.scoring)
-        if found is None:
-            return NightInput(reading, None, table, overrides=self.overrides)
-        return NightInput(reading, found.hypnogram, table, found.events, self.overrides)
+        scored, heard = find_scoring(recording, self.scoring), self._for_events(recording)
+        if scored is None:
+            return NightInput(reading, None, table, overrides=self.overrides, for_events=heard)
+        hypnogram, events = scored.hypnogram, scored.events
+        return NightInput(reading, hypnogram, table, events, self.overrides, heard)
 
     def _stored(self, source: Source) -> NightInput:
         night = Night.open(source.path)
@@ -97,9 +108,14 @@ class NightReader:
         hypnogram = night.hypnogram
         reference = hypnogram if self.scoring != "none" and hypnogram.scored.any() else None
         events = tuple(night.events) if self.scoring != "none" else ()
-        return NightInput(
-            reading, reference, f"stored channels: {', '.join(night.channels)}", events
-        )
+        table = f"stored channels: {', '.join(night.channels)}"
+        heard = self._for_events(night)
+        return NightInput(reading, reference, table, events, for_events=heard)
+
+    def _for_events(self, night: Recording | Night) -> tuple[EventReading, ...]:
+        """Read what every detector needs."""
+        how = {"overrides": self.overrides, "drop_bad": self.drop_bad}
+        return tuple(read_for_events(detector, night, **how) for detector in self.detectors)  # type: ignore[arg-type]
 
 
 def named_channels(texts: Sequence[str], file: Path | None) -> dict[str, Candidate]:
@@ -144,6 +160,7 @@ def judge_night(
         prior.model if prior else None,
         events=night.events,
         overrides=night.overrides,
+        for_events=night.for_events,
     )
 
 
@@ -256,7 +273,11 @@ class StagingRun:
         if any(known["source"].get(key) != value for key, value in today.items()):
             raise ValueError(f"{folder}: results of another or an older file; --force redoes it")
         then, now = known["settings"], self.settings
-        changed = [f"{key} was {then.get(key)}" for key in now if then.get(key) != now[key]]
+        changed = [  # a setting that was not known then was off
+            f"{key} was {then.get(key)}"
+            for key in now
+            if (then.get(key) or None) != (now[key] or None)
+        ]
         if changed:
             told = ", ".join(changed)
             raise ValueError(

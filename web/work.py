@@ -79,7 +79,7 @@ def offered(*, step: Tell) -> dict[str, Any]:
 
     stagers = [{"name": YASA, "there": True, "licence": "BSD-3-Clause", "reads": "one EEG"}]
     for weights in manifest().values():
-        if weights.view:
+        if weights.is_stager:
             there = weights.converted.exists() or weights.path.exists()
             facts = {"name": weights.name, "there": there, "licence": weights.licence}
             stagers.append(facts | {"reads": f"view {weights.view}"})

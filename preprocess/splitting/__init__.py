@@ -39,7 +39,7 @@ def make_split(
     store : Path
     name : str
     dataset : sequence of str
-        Only nights of these data sets; all by default.
+        Only nights of these data sets, or parts of one (`SleepEDF-20`); all by default.
     shares : sequence of str
         `part=share` each, which sum to 1.
     folds : int
@@ -62,7 +62,7 @@ def make_split(
     SplitError
         If a published split puts a person on two sides and that is not accepted.
     """
-    lines = [line for line in read_manifest(store) if not dataset or line["dataset"] in dataset]
+    lines = [line for line in read_manifest(store) if not dataset or _is_of(store, line, dataset)]
     if not lines:
         raise ValueError(f"{store}: no nights of {', '.join(dataset) or 'any data set'}")
     groups = {line["night"]: line["group"] for line in lines}
@@ -78,6 +78,13 @@ def make_split(
             split = draw_split(name, groups, _shares(shares), seed=seed, labels=labels)
     path = write_split(store, split)
     return f"{told}{_table(split, groups)}written to {path}\n"
+
+
+def _is_of(store: Path, line: Mapping[str, str], names: Sequence[str]) -> bool:
+    """Whether a night is of one of these data sets, or parts of one."""
+    if line["dataset"] in names:
+        return True
+    return read_sidecar(store / f"{line['night']}.json").get("part") in names
 
 
 def _shares(texts: Sequence[str]) -> dict[str, float]:

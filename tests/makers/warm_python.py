@@ -1,0 +1,119 @@
+"""A `python` that starts at once: forked from a process that has imported what takes seconds.
+
+    python warm_python.py serve SOCKET [yasa]    in the working folder; ready when SOCKET is there
+    python warm_python.py run SOCKET ...         what `python ...` would do there, in milliseconds
+
+The tests of the pages run a hundred commands; the imports alone would be minutes of a processor. A
+command is a process of its own, with its own folder, environment, input and output, as it would be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+SLOW = ("torch", "pandas", "mne", "sklearn.linear_model", "matplotlib.pyplot", "scipy.signal")
+SLOW += ("yasa",)
+
+
+def serve(address: str, *, stages: bool) -> None:
+    """Answer until the process that started this one ends it."""
+    sys.path[0] = str(Path.cwd())  # not the folder of this file
+    for module in SLOW:
+        __import__(module)
+    if stages:
+        _stage_once()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        while True:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                _answer(connection)
+            connection.close()
+
+
+def _stage_once() -> None:
+    """Let YASA stage noise: what it compiles at its first night takes seconds too."""
+    import numpy as np
+
+    from recordings.simulate import simulate_night
+    from staging.stage import load_stager, stage
+
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device, not a file
+        np.seterr(all="ignore")
+        sys.stdout, kept = nowhere, sys.stdout
+        night = Path("warm.edf")
+        simulate_night(1, hours=0.2, montage="sleepedf").write(night)
+        from recordings.formats import open_recording
+
+        stage(open_recording(night), load_stager("yasa"))
+        night.unlink()
+        sys.stdout = kept
+
+
+def _answer(connection: socket.socket) -> None:
+    """Run one command in a fork of its own and send its status; never returns."""
+    message, streams, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+    asked = json.loads(message)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    child = os.fork()
+    if child == 0:
+        connection.close()
+        os._exit(_run(asked, streams))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with suppress(BrokenPipeError):
+        connection.sendall(str(status).encode())
+    os._exit(0)
+
+
+def _run(asked: dict, streams: list[int]) -> int:
+    """Be `python ARGUMENTS` in the folder and with the environment of whoever asked."""
+    for own, theirs in enumerate(streams):
+        os.dup2(theirs, own)
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    try:
+        if asked["arguments"][0] == "-m":
+            sys.argv = asked["arguments"][1:]
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = asked["arguments"]
+            runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            sys.stderr.write(end.code + "\n")
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 - as the interpreter ends with any error
+        sys.excepthook(*sys.exc_info())
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+def ask(address: str, arguments: list[str]) -> int:
+    """Let the warm process run a command and return its status."""
+    if arguments[0] != "-m" and not arguments[0].endswith(".py"):
+        os.execv(sys.executable, [sys.executable, *arguments])  # not one of ours
+    asked = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(address)
+        socket.send_fds(connection, [json.dumps(asked).encode()], [0, 1, 2])
+        return int(connection.recv(16) or 1)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(sys.argv[2], stages=sys.argv[3:] == ["yasa"])
+    raise SystemExit(ask(sys.argv[2], sys.argv[3:]))
