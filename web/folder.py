@@ -70,6 +70,7 @@ def _is_dead(mark: Path) -> bool:
     try:
         with mark.open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return set(json.load(file)) == {"pid", "started"}
+            told = json.load(file)
+            return isinstance(told, dict) and told.keys() == {"pid", "started"}
     except (OSError, ValueError):  # held by a server that lives, gone just now, or of others
         return False

@@ -194,6 +194,27 @@ def test_a_second_person_sees_nothing_of_the_first(
     assert other.complaints == []
 
 
+def test_signals_are_sharp_whatever_was_shown_between(
+    browser: Any, server: Server, person: Person, night: Path, tmp_path: Path
+) -> None:
+    other = Person(browser, server)
+    page = other.page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    other.drop(night)
+    simulate_night(3, hours=0.1, montage="sleepedf").write(tmp_path / "second.edf")
+    page.click("#add")  # the canvas is hidden: nothing may be asked for a width of nothing
+    page.wait_for_selector("#start:not([hidden])")
+    other.drop(tmp_path / "second.edf")
+    page.click("#nights a >> text='night'")
+    page.wait_for_selector("#lane-list label:has-text('F3')", state="attached")
+    page.wait_for_load_state("networkidle")
+    columns = [int(url.split("columns=")[1]) for url in asked if "columns=" in url]
+    assert columns
+    assert min(columns) > 1000
+    assert other.complaints == []
+
+
 def test_what_is_no_recording_is_refused_in_words(
     browser: Any, server: Server, tmp_path: Path
 ) -> None:

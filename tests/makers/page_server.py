@@ -45,6 +45,12 @@ class Server:
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     @property
+    def waited_s(self) -> float:
+        """Return the seconds that threads of the server could have run but had no core."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text(encoding="ascii").split()[1]) for task in tasks) / 1e9
+
+    @property
     def peak_mb(self) -> float:
         """Return the most memory the server itself has held."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")

@@ -224,6 +224,24 @@ def test_a_damaged_recording_is_refused_with_its_reason(visitor: Any, recording:
     assert "/tmp" not in night["jobs"]["look"]["error"]
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [(236, b"99999999"), (244, b"1e300   "), (252, b"9999"), (184, b"99999999")],
+    ids=["records", "seconds", "signals", "header"],
+)
+def test_a_header_that_lies_about_sizes_costs_nothing(
+    server: Server, visitor: Any, recording: Path, place: int, told: bytes
+) -> None:
+    content = bytearray(recording.read_bytes())
+    content[place : place + len(told)] = told
+    peak_mb = server.peak_mb
+    night = settled(visitor, post(visitor, bytes(content)).json()["id"])
+    look = night["jobs"]["look"]
+    assert look["state"] == "failed" or night["recording"]["notes"]  # refused, or repaired
+    assert "unforeseen" not in look["error"]
+    assert server.peak_mb - peak_mb < 50
+
+
 def test_a_path_in_the_name_goes_nowhere(server: Server, visitor: Any, recording: Path) -> None:
     night = uploaded(visitor, recording, "../../../escaped/<b>night</b>.edf")
     assert night["name"] == "bnightb" or "/" not in night["name"]

@@ -4,6 +4,7 @@ import { $, make } from "./dom.js";
 
 const FIRST = ["F3", "F4", "C3", "C4", "O1", "O2", "E1", "E2", "Chin"]; // always listed
 const NONE = "none";
+const FEW = 4; // lanes; a recording of which fewer are known shows its first channels too
 
 /** Fill the table; `change(target, text)` takes "#3", "#3-#9", "" (leave out) or null (as found). */
 export function showChannels(night, change) {
@@ -70,6 +71,6 @@ export function lanesOf(night) {
     const those = lanes.filter((lane) => lane.kind === kind);
     if (!those.some((lane) => lane.usual)) those.slice(0, 2).forEach((lane) => { lane.usual = true; });
   }
-  if (!lanes.some((lane) => lane.usual)) lanes.slice(0, 8).forEach((lane) => { lane.usual = true; });
+  if (lanes.filter((lane) => lane.usual).length < FEW) lanes.slice(0, 8).forEach((lane) => { lane.usual = true; });
   return lanes;
 }

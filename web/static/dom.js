@@ -48,4 +48,6 @@ export function number(value) {
   return Math.abs(value) >= 1 ? value.toFixed(1) : value.toPrecision(2);
 }
 
+export const counted = (n, thing) => `${n} ${thing}${n === 1 ? "" : "s"}`;
+
 export const percent = (p) => `${Math.round(100 * p)} %`;

@@ -2,7 +2,7 @@
 
 import { ask, upload } from "./api.js";
 import { lanesOf, showChannels } from "./channels.js";
-import { $, clock, make, percent, tell } from "./dom.js";
+import { $, clock, counted, make, percent, tell } from "./dom.js";
 import { listen } from "./keys.js";
 import { Overview } from "./overview.js";
 import * as panels from "./panels.js";
@@ -141,6 +141,7 @@ async function update(found, known) {
   if (look.error || draw.error) tell($("night-error"), look.error || draw.error);
   $("stage").disabled = !night.recording || Boolean(look.error) || panels.working(staging);
   $("stage").textContent = panels.working(staging) ? "Staging …" : night.staged ? "Stage again" : "Stage this night";
+  overview.wait(panels.working(staging) ? "Being staged …" : "Not staged yet");
   if (staging?.error) tell($("stage-error"), staging.error);
   if (!night.recording) { if (first) { $("facts").textContent = "Looking into the file …"; $("channels").replaceChildren(); } return; }
   if (!known.recording) { known.recording = true; showRecording(); }
@@ -150,10 +151,11 @@ async function update(found, known) {
 
 function showRecording() {
   const { duration_s: s, starts, channels, notes, gaps } = night.recording;
-  const long = `${Math.floor(s / 3600)} h ${String(Math.floor(s / 60) % 60).padStart(2, "0")} min`;
-  const parts = [starts ? `from ${starts}` : "start unknown", long, `${channels.length} channels`, `${Math.round(night.bytes / 1e6)} MB`];
-  if (gaps.length) parts.push(`${gaps.length} pauses`);
-  if (notes.length) parts.push(`${notes.length} repairs noted`);
+  const long = s < 120 ? `${Math.round(s)} s` : `${Math.floor(s / 3600)} h ${String(Math.floor(s / 60) % 60).padStart(2, "0")} min`;
+  const size = night.bytes < 1e6 ? `${Math.ceil(night.bytes / 1e3)} kB` : `${Math.round(night.bytes / 1e6)} MB`;
+  const parts = [starts ? `from ${starts}` : "start unknown", long, counted(channels.length, "channel"), size];
+  if (gaps.length) parts.push(counted(gaps.length, "pause"));
+  if (notes.length) parts.push(`${counted(notes.length, "repair")} noted`);
   $("facts").textContent = parts.join("  ·  ");
   $("facts").title = notes.join("\n");
   tell($("banner"), night.recording.simulated ? "The recording is simulated: no person slept this night." : "");
@@ -187,7 +189,6 @@ async function showResult() {
   result = await ask("GET", `/nights/${night.id}/result`);
   const simulated = result.facts.simulated;
   tell($("banner"), simulated.join(" "));
-  panels.showLegend(result.classes, about);
   panels.showTake(night, about);
   panels.showOrigin(result);
   overview.show(night.recording.duration_s, night.recording.starts, result);
@@ -196,11 +197,13 @@ async function showResult() {
   review.show(night, result);
   rescored(result, []);
   moved(signals.view);
+  $("queue").scrollTop = 0; // the most doubtful first, wherever the window stands
 }
 
 /** Show what follows from a change of stages. */
 function rescored(changedResult, changes) {
   result = changedResult;
+  panels.showLegend(result, about);
   panels.showAlarms(result);
   panels.showStatistics(result, about);
   overview.draw();

@@ -2,7 +2,7 @@
 
 import { INK, LETTERS, LINE, SOFT, clock, fit } from "./dom.js";
 
-const LEFT = 34, RIGHT = 10, ROWS_TOP = 8, ROWS = 92, GAP = 14, DENSITY = 42, AXIS = 22;
+const LEFT = 42, RIGHT = 10, ROWS_TOP = 8, ROWS = 92, GAP = 14, DENSITY = 42, AXIS = 22;
 
 export class Overview {
   /** `go(seconds)` is called when a person points somewhere. */
@@ -19,6 +19,12 @@ export class Overview {
 
   show(duration, starts, result) {
     Object.assign(this, { duration, starts, result });
+    this.draw();
+  }
+
+  /** Say why there is no hypnogram yet. */
+  wait(words) {
+    this.words = words;
     this.draw();
   }
 
@@ -44,7 +50,7 @@ export class Overview {
     } else {
       c.fillStyle = SOFT;
       c.textAlign = "center";
-      c.fillText("Not staged yet", (LEFT + width - RIGHT) / 2, ROWS_TOP + ROWS / 2);
+      c.fillText(this.words ?? "", (LEFT + width - RIGHT) / 2, ROWS_TOP + ROWS / 2);
     }
     this.drawAxis(c, x, height);
     this.drawWindow(c, x, height);
@@ -112,7 +118,7 @@ export class Overview {
     }
     c.fillStyle = SOFT;
     c.textAlign = "right";
-    c.fillText("p", LEFT - 9, top + DENSITY / 2);
+    c.fillText("prob.", LEFT - 9, top + DENSITY / 2);
   }
 
   drawAxis(c, x, height) {

@@ -57,6 +57,7 @@ export function showStatistics(result, about) {
     return make("div", {}, make("dt", {}, words), make("dd", { className: out ? "out" : "", title: out ? `usual ${number(range[0])} to ${number(range[1])}` : "" }, text));
   });
   $("headlines").replaceChildren(...heads);
+  $("starred").hidden = !heads.some((head) => head.querySelector(".out"));
   showShares(result, about);
   const rows = result.statistics.map(({ name, value, unit, text, range }) => make("tr", {},
     make("th", { scope: "row", title: text }, text.split(":")[0]),
@@ -82,13 +83,15 @@ function showShares({ stages, classes }, about) {
   $("shares").replaceChildren(bar, text);
 }
 
-export function showLegend(classes, about) {
+export function showLegend({ classes, changed, rescored }, about) {
   const names = about.top_to_bottom.filter((name) => classes.includes(name));
-  $("legend").replaceChildren(...names.map((name) => {
+  const stages = names.map((name) => {
     const swatch = make("span", { className: "swatch" });
     swatch.style.background = about.colours[name];
     return make("li", {}, swatch, name);
-  }));
+  });
+  const marks = [["tick", "corrected", changed], ["dot", "by hand", rescored]].filter(([, , epochs]) => epochs.length);
+  $("legend").replaceChildren(...stages, ...marks.map(([shape, words]) => make("li", {}, make("span", { className: shape }), words)));
 }
 
 export function showTake(night, about) {
@@ -105,7 +108,7 @@ export function showTake(night, about) {
 
 export function showOrigin({ facts }) {
   const licences = ["licence", "language_model_licence", "denoiser_licence"];
-  const rows = { Stager: facts.stager.stager, Reference: facts.stager.reference, Licence: facts.stager.licence };
+  const rows = { Recording: facts.source.file, "SHA-256 of the file": facts.source.sha256, Stager: facts.stager.stager, Reference: facts.stager.reference, Licence: facts.stager.licence };
   rows.Correction = facts.correction.decoder && `${facts.correction.decoder}, ${facts.correction.language_model ?? facts.correction.denoiser}`;
   rows["Licence of the correction"] = licences.slice(1).map((key) => facts.correction[key]).find(Boolean);
   rows.Channels = facts.channels.map((channel) => `${channel.target} from ${channel.taken}`).join("; ");

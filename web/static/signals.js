@@ -15,14 +15,14 @@ export class Signals {
     Object.assign(this, { canvas, about, moved, night: null, result: null, lanes: [] });
     this.view = { from: 0, span: 30, epoch: 0 };
     this.gain = 1;
-    this.kept = null; // the stretch at hand: {from, to, span, keys, pieces}
+    this.kept = null; // the stretch at hand: {from, to, span, keys, columns, pieces}
     this.wanted = null;
     this.listen();
     new ResizeObserver(() => { this.kept = null; this.refresh(); }).observe(canvas);
   }
 
   show(night, result) {
-    if (this.night?.id !== night.id) this.kept = null;
+    if (this.night?.id !== night.id) Object.assign(this, { kept: null, lanes: [] });
     Object.assign(this, { night, result });
     this.refresh();
   }
@@ -99,13 +99,16 @@ export class Signals {
 
   get plotWidth() { return Math.max(1, this.canvas.clientWidth - LEFT - RIGHT); }
 
+  /** Pixels of a stretch. */
+  get columns() { return Math.min(4000, Math.round(this.plotWidth * (window.devicePixelRatio || 1)) * (1 + 2 * MARGIN)); }
+
   /** Draw what is at hand, and fetch what is missing. */
   refresh() {
     this.draw();
     const keys = this.lanes.map((lane) => lane.key);
-    if (!this.night || !keys.length) return;
+    if (!this.night || !keys.length || this.canvas.clientWidth <= LEFT + RIGHT) return; // or hidden
     const { from, span } = this.view, kept = this.kept;
-    const near = kept && kept.span === span && String(kept.keys) === String(keys);
+    const near = kept && kept.span === span && kept.columns === this.columns && String(kept.keys) === String(keys);
     const half = span / 2;
     const enough = near && Math.max(0, from - half) >= kept.from - 1e-6
       && Math.min(this.duration, from + span + half) <= kept.to + 1e-6;
@@ -114,14 +117,13 @@ export class Signals {
 
   async fetch(keys) {
     const { from, span } = this.view, id = this.night.id;
-    const want = { from: from - MARGIN * span, to: from + (1 + MARGIN) * span, span, keys };
+    const want = { from: from - MARGIN * span, to: from + (1 + MARGIN) * span, span, keys, columns: this.columns };
     want.name = JSON.stringify([id, want]);
     if (this.wanted === want.name) return;
     this.wanted = want.name;
-    const columns = Math.min(4000, Math.round(this.plotWidth * (window.devicePixelRatio || 1)) * (1 + 2 * MARGIN));
     const begun = performance.now();
     try {
-      want.pieces = await stretch(id, keys, want.from, want.to, columns);
+      want.pieces = await stretch(id, keys, want.from, want.to, want.columns);
       this.answeredMs = performance.now() - begun;
       if (this.wanted === want.name) { this.kept = want; this.draw(); }
     } catch (error) {
@@ -177,7 +179,7 @@ export class Signals {
       if (wide > 26) {
         c.textAlign = "left";
         c.fillStyle = ["N3", "R", "D"].includes(name) ? "#fff" : "#1d2127";
-        c.fillText(wide > 90 ? `${i + 1}  ${name}` : name, x + 5, 8);
+        c.fillText(wide > 90 ? `${i + 1}  ${name}` : name, x + 5, i === epoch ? 9.5 : 7.5);
       }
     }
     if (span <= 40) {
@@ -194,8 +196,9 @@ export class Signals {
     c.fillStyle = "#23272e";
     c.fillText(lane.name, LEFT - 10, middle - 7, LEFT - 14);
     c.fillStyle = SOFT;
-    const unit = lane.unit.replace("uV", "µV");
-    c.fillText(unit ? `±${Number((half / scale).toPrecision(2))} ${unit}` : lane.detail, LEFT - 10, middle + 8, LEFT - 14);
+    const range = half / scale, milli = lane.unit === "uV" && range >= 1000;
+    const unit = milli ? "mV" : lane.unit.replace("uV", "µV");
+    c.fillText(unit ? `±${Number((milli ? range / 1000 : range).toPrecision(2))} ${unit}` : lane.detail, LEFT - 10, middle + 8, LEFT - 14);
     const piece = this.kept?.pieces?.[lane.key];
     if (!piece || !piece.count) return;
     c.save();
