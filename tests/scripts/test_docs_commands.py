@@ -6,6 +6,7 @@ Where a command cannot run as it stands, `TABLE` says why, and what is run in it
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -145,13 +146,13 @@ TABLE = (
     Otherwise(
         r"bash train\.sh (seqsleepnet|e2e-arnn|trial-seqsleepnet)",
         f"{STAND_INS}; {DAYS}",
-        "OUT=runs/recipe-$RANDOM {} --dry-run",
-        ("data/seq3/MASS", "data/seq3/Simulated", "data/seq3/splits/mass20.json"),
+        "SPLIT=trial OUT=runs/recipe-$RANDOM {} --dry-run",
+        ("data/seq3/MASS", "data/seq3/Simulated", "data/seq3/splits/trial.json"),
     ),
     Otherwise(
         r"bash train\.sh tinysleepnet",
-        DAYS,
-        "OUT=runs/recipe-$RANDOM {} --dry-run",
+        f"{DAYS}; the simulated nights have no Fpz-Cz",
+        "OUT=runs/recipe-$RANDOM {} --dry-run --channels C4",
         ("data/bb100/SleepEDF", "data/bb100/splits/sleepedf20.json"),
     ),
     Otherwise(
@@ -171,8 +172,12 @@ TABLE = (
         r"( --out \S+)?( --accumulate 1)?( --resume)?",
         f"{STAND_INS}; {DAYS}; one process for torchrun, since tests/learning/ proves several",
         r"\1\3 --dry-run --out runs/train-$RANDOM",
-        ("data/seq3/splits/mass20.json",),
-        swap=(("--node-rank NUMBER", "--node-rank 0"),),
+        ("data/seq3/splits/trial.json",),
+        swap=(
+            ("--node-rank NUMBER", "--node-rank 0"),
+            ("--split mass20", "--split trial"),
+            ("--find-batch", "--find-batch --memory-mb 4000"),  # wanted where there is no GPU
+        ),
     ),
     Otherwise(
         r"bash diagnose\.sh (mnc|open)",
@@ -415,6 +420,21 @@ def pages() -> list:
 def test_every_command_of_the_page_does_its_work(page: str, workplace: Workplace) -> None:
     wrong = [told for command in commands(ROOT / page) if (told := workplace.run(command))]
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_the_folder_of_the_page_becomes_a_data_set_by_person(workplace: Workplace) -> None:
+    typed = commands(ROOT / "docs" / "your_data.md")
+    assert not [told for command in typed[:5] if (told := workplace.run(command))]
+    sidecars = sorted((workplace.root / "data" / "psg9" / "my_folder").glob("*.json"))
+    persons = [json.loads(path.read_text(encoding="utf-8"))["person"] for path in sidecars]
+    assert len(persons) == 6
+    assert len(set(persons)) == 5
+    (shown,) = (
+        block for block in blocks(ROOT / "docs" / "your_data.md") if block.language == "toml"
+    )
+    written = (workplace.root / "my_folder" / "dataset.toml").read_text(encoding="utf-8")
+    for line in shown.text.splitlines():
+        assert line in written or line.startswith("person"), line
 
 
 @pytest.mark.parametrize("rule", TABLE, ids=lambda rule: rule.told[:40])

@@ -1,4 +1,4 @@
-"""What the pages say is so: links lead somewhere, files exist, papers' numbers are those we keep."""
+"""What the pages say is so: links lead somewhere, and numbers of the papers are those we keep."""
 
 from __future__ import annotations
 
