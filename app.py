@@ -59,9 +59,13 @@ def main(cfg: Config) -> int:
     except ImportError as error:
         raise ImportError(f"{error}; pip install -r requirements-web.txt") from None
     door = f"/login#{token}" if token else "/"  # what stands behind # never reaches a log
-    sys.stdout.write(f"Nightstack: http://{cfg.host}:{cfg.port}{door}   (Ctrl+C ends it)\n")
-    sys.stdout.flush()
-    serve(settings, ready=cfg.dry_run)
+    address = f"Nightstack: http://{cfg.host}:{cfg.port}{door}   (Ctrl+C ends it)"
+
+    def announce() -> None:
+        sys.stdout.write(f"{address}\n")
+        sys.stdout.flush()
+
+    serve(settings, announce, ready=cfg.dry_run)
     return 0
 
 

@@ -22,9 +22,10 @@ def main(cfg: Pretraining) -> int:
     """Pre-train; say what the best pass reached on held-out persons."""
     from engine.pretraining_run import pretrain
 
-    best = pretrain(cfg)
-    told = "  ".join(f"{k} {v:.4g}" for k, v in best.items() if k.startswith(("held_out", "probe")))
-    sys.stdout.write(f"{cfg.out}: best pass {best['pass']}  {told}\n")
+    if best := pretrain(cfg):
+        shown = {k: v for k, v in best.items() if k.startswith(("held_out", "probe"))}
+        told = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
+        sys.stdout.write(f"{cfg.out}: best pass {best['pass']}  {told}\n")
     return 0
 
 

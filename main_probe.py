@@ -25,9 +25,9 @@ def main(cfg: Probing) -> int:
     from engine.probing_run import export, probe
 
     if cfg.export is not None:
-        features = export(cfg)
-        nights, dim = len(features.manifest["nights"]), features.manifest["dim"]
-        sys.stdout.write(f"{cfg.export}: {nights} nights, {dim} numbers an epoch\n")
+        if features := export(cfg):
+            nights, dim = len(features.manifest["nights"]), features.manifest["dim"]
+            sys.stdout.write(f"{cfg.export}: {nights} nights, {dim} numbers an epoch\n")
     elif results := probe(cfg):
         sys.stdout.write(table(results))
     return 0

@@ -24,6 +24,7 @@ class Config:
       python main_stage_slm.py night.edf --stager tinysleepnet --no-correction
       python main_stage_slm.py night.edf --stager wav2sleep --signals ECG,THX --no-correction
       python main_stage_slm.py night.edf --stager yasa,tinysleepnet-sleepedf --decoder denoiser
+      python main_stage_slm.py night.edf --events apnea.safetensors hypopnea.safetensors
     """
 
     paths: tuple[Path, ...]  # recordings, folders of them, or night stores
@@ -49,6 +50,9 @@ class Config:
     vote: bool = False  # every EEG derivation votes (stagers that read one derivation)
     scoring: str = "auto"  # compare with: auto (in or beside the recording), none, file or folder
     person_letters: int = 0  # letters of a recording's name that name the person; 0 = all
+    # weights of main_probe.py --task apnea and hypopnea, by name or file: the probability of each
+    # epoch beside the stages; a night they cannot read is staged without
+    events: tuple[str, ...] = ()
     # signals with an alarm of severity "distrust" (an ECG without beats, a belt without breaths,
     # a lead that is off) are not shown to the stager
     drop_bad_signals: bool = False
@@ -69,7 +73,7 @@ SETTINGS = (
     *("stager", "correction", "decoder", "language_model", "weight", "context"),
     *("denoiser", "fit_weight", "seed"),
     *("channel", "channel_file", "signals", "as_published", "drop_bad_signals"),
-    *("vote", "scoring", "dry_run"),
+    *("vote", "scoring", "events", "dry_run"),
 )
 
 
@@ -77,6 +81,7 @@ def main(cfg: Config) -> int:
     """Stage every recording; return 0 only if every night succeeded."""
     from nights.outcome import Outcome
     from staging.batch import find_sources, read_ahead
+    from staging.events import load_detectors
     from staging.run import DRY_RUN_EPOCHS, NightReader, StagingRun, named_channels, progress
     from staging.stage import load_stager
 
@@ -85,10 +90,11 @@ def main(cfg: Config) -> int:
     stager = load_stager(cfg.stager, device=cfg.device, signals=only, as_published=cfg.as_published)
     n_epochs = DRY_RUN_EPOCHS if cfg.dry_run else None
     overrides = named_channels(cfg.channel, cfg.channel_file)
-    reader = NightReader(
-        stager, overrides, cfg.vote, cfg.scoring, n_epochs, drop_bad=cfg.drop_bad_signals
-    )
+    detectors = load_detectors(cfg.events, device=cfg.device)
+    bad = cfg.drop_bad_signals
+    reader = NightReader(stager, overrides, cfg.vote, cfg.scoring, n_epochs, bad, detectors)
     settings = {key: value for key, value in asdict(cfg).items() if key in SETTINGS}
+    settings["events"] = [detector.setting for detector in detectors]
     staging = StagingRun(cfg.out, stager, load_corrector(cfg, stager), settings, strict=cfg.strict)
     dump(cfg, cfg.out / "config.json")
     outcome = Outcome(cfg.out / "failed.jsonl")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,14 +146,18 @@ def prepare(
 
 
 def first_batch(model: Any, recipe: Recipe, cfg: Training, nights: Nights) -> Windows:
-    """Return the first windows of the training nights, as many as a step takes."""
-    length = model.window or recipe.window or None
-    windows = open_windows(model, nights.parts["train"], length, channels=reads(model, cfg))
+    """Return as many of the first training windows as a step takes, once statistics are learnt."""
+    opened = partial(open_windows, model, nights.parts["train"], channels=reads(model, cfg))
+    fit_statistics(model, opened(model.window and 20))
+    windows = opened(model.window or recipe.window or None)
     return windows.__getitems__(range(min(recipe.batch_size, len(windows))))
 
 
-def step_seconds(model: Any, task: StagingTask, batch: Windows, *, repeats: int = 2) -> float:
+def step_seconds(
+    model: Any, recipe: Recipe, cfg: Training, nights: Nights, *, repeats: int = 2
+) -> float:
     """Return the least CPU seconds of a training step; the model is moved by them."""
+    batch, task = first_batch(model, recipe, cfg, nights), StagingTask()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     model.train()
     seconds = []
@@ -192,13 +197,8 @@ def trial(
     channels : sequence of str
         What to give the stager; default: `given_channels`.
     """
-    model, recipe, cfg = prepare(name, preset, nights, channels=channels, seed=seed)
-    batch = first_batch(model, recipe, cfg, nights)
-    fit_statistics(
-        model,
-        open_windows(model, nights.parts["train"], model.window and 20, channels=reads(model, cfg)),
-    )
-    step_s = step_seconds(model, StagingTask(), batch)
+    # Measuring moves a model: it is made anew for the training
+    step_s = step_seconds(*prepare(name, preset, nights, channels=channels, seed=seed), nights)
     n_steps = n_steps or max(VALIDATIONS, round(cpu_seconds / step_s))
     model, recipe, cfg = prepare(name, preset, nights, channels=channels, seed=seed)
     plan = replace(
@@ -238,10 +238,6 @@ def loss_falls(name: str, preset: str, nights: Nights, *, n_steps: int = 6) -> t
     """Return the loss of one batch before and after a few steps on it, without dropout."""
     model, recipe, cfg = prepare(name, preset, nights)
     batch = first_batch(model, replace(recipe, batch_size=2), cfg, nights)
-    fit_statistics(
-        model,
-        open_windows(model, nights.parts["train"], model.window and 20, channels=reads(model, cfg)),
-    )
     weights = loss_weights(recipe, nights.parts["train"], model.config.n_classes)
     task, losses = StagingTask(class_weights=weights), []
     for part in model.modules():

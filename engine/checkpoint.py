@@ -89,10 +89,19 @@ def save_weights(path: Path, model: nn.Module, card: dict[str, Any] | None = Non
         A model of the registry; its `config` is stored beside the weights.
     card : dict or None
         Anything about the weights that JSON can hold: data, split, numbers, licence.
+
+    Raises
+    ------
+    CheckpointError
+        If the model is not of the registry.
     """
     from safetensors.torch import save_file
 
-    name, config = _registered(model)
+    try:
+        name = models.name_of(model)
+    except ValueError as error:
+        raise CheckpointError(f"{error}; it cannot be saved") from None
+    config = dataclasses.asdict(model.config)  # type: ignore[call-overload]
     metadata = {"model": name, "config": json.dumps(config), "card": json.dumps(card or {})}
     # Cloned, because the format has no notion of two names for one tensor (tied weights)
     tensors = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
@@ -172,14 +181,6 @@ def _state_dict(path: Path, content: Any) -> dict[str, torch.Tensor]:
     if others:
         raise CheckpointError(f"{path.name}: {others[0]!r} is no tensor; no state dict was found")
     return dict(content)
-
-
-def _registered(model: nn.Module) -> tuple[str, dict[str, Any]]:
-    """Return the name of a model in the registry and its configuration as plain values."""
-    for name in models.names():
-        if models.entry(name)[0] is type(model):
-            return name, dataclasses.asdict(model.config)  # type: ignore[call-overload]
-    raise CheckpointError(f"{type(model).__name__} is not in the model registry; cannot be saved")
 
 
 def _tuples(value: Any) -> Any:

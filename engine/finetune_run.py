@@ -173,7 +173,7 @@ def _weights(cfg: Tuning) -> tuple[Any, dict[str, Any]]:
     """
     model: Any
     model, card = weights.load(cfg.init)
-    name = next(name for name in models.names() if models.entry(name)[0] is type(model))
+    name = models.name_of(model)
     if not card.get("view"):
         raise ValueError(f"weights {cfg.init!r} are no stager: they name no view of signals")
     if cfg.channels and hasattr(model.config, "channel"):

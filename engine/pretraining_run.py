@@ -62,7 +62,7 @@ def pretrain(cfg: Pretraining) -> dict[str, Any]:
     Returns
     -------
     dict
-        The row of log.jsonl of the best pass.
+        The row of log.jsonl of the best pass; empty in all processes but the first.
 
     Raises
     ------
@@ -91,7 +91,8 @@ def pretrain(cfg: Pretraining) -> dict[str, Any]:
         card |= {"trained_by": "main_pretrain.py", "preset": cfg.preset, "task": "pre-training"}
         card["encoders"] = {n: _told(p) for n, p in encoders.items() if n in model.channels}
         card["seen"] = sorted(seen | {n.name for part in ("train", "val") for n in parts[part]})
-        return _fit(model, recipe, cfg, parts, folder, card)
+        best = _fit(model, recipe, cfg, parts, folder, card)
+        return best if distributed.is_first() else {}
 
 
 def changed(cfg: Pretraining) -> PretrainingRecipe:

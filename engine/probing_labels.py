@@ -7,14 +7,15 @@ because that is how labels come to a laboratory: somebody scores a night.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from evaluation.respiration import APNEAS
-from nights.events import Rule, event_labels
+from nights.events import Event, Rule, event_labels
+from nights.hypnogram import Hypnogram
 from nights.night import Night
 from nights.stages import FOUR_CLASSES, STAGES, UNSCORED, to_four_classes
 
@@ -61,8 +62,12 @@ class Target:
             return to_four_classes(stages) if self.classes == FOUR_CLASSES else stages
         if night.sidecar["event_types"] is None:
             return None
-        rows = event_labels(night.events, night.hypnogram, rule=self.rule, types=self.events)
-        return np.where(stages == UNSCORED, UNSCORED, rows.any(axis=0)).astype(np.int8)
+        held = self.holds(night.events, night.hypnogram)
+        return np.where(stages == UNSCORED, UNSCORED, held).astype(np.int8)
+
+    def holds(self, events: Sequence[Event], hypnogram: Hypnogram) -> np.ndarray:
+        """Return bool (E,): whether an epoch holds one of the target's events, by its rule."""
+        return event_labels(events, hypnogram, rule=self.rule, types=self.events).any(axis=0)
 
 
 def limited(

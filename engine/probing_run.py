@@ -89,8 +89,11 @@ def probe(cfg: Probing) -> dict[str, Any]:
         return results
 
 
-def export(cfg: Probing) -> Features:
-    """Write the embedding of every epoch of all nights, and a picture of them."""
+def export(cfg: Probing) -> Features | None:
+    """Write the embedding of every epoch of all nights, and a picture of them.
+
+    Of several processes the first does it; the others wait, and return None.
+    """
     assert cfg.export is not None
     with distributed.processes(cfg.device) as device:
         begin(cfg)
@@ -100,9 +103,12 @@ def export(cfg: Probing) -> Features:
         check_view(cfg.init, card, nights)
         if cfg.dry_run:
             nights = nights[:3]
-        features = make_features(cfg.export, init, nights, channels, device)
-    if cfg.picture != "none":
-        _draw(features, nights, cfg.picture, seed=cfg.seed)
+        features = None
+        if distributed.is_first():
+            features = make_features(cfg.export, init, nights, channels, device)
+            if cfg.picture != "none":
+                _draw(features, nights, cfg.picture, seed=cfg.seed)
+        distributed.gather(0)  # a process that ends early would end the others
     return features
 
 
@@ -177,6 +183,8 @@ class _Run:
         fold = self.split.folds[number]
         card = card_of(dict(parts), self.split, fold, list(self.channels), rule)
         card |= {"trained_by": "main_probe.py", "task": cfg.task, "mode": cfg.mode}
+        card["balanced"] = self._balanced
+        card |= {"event_rule": cfg.event_rule} if self.target.events else {}
         card |= {"classes": list(self.target.classes), "labels": counts.tolist()}
         card["simulated"] = bool(card["simulated"] or self.model_card.get("simulated"))
         held = [self._held(self.nights[name], own) for name, own in known["val"].items()]

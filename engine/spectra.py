@@ -25,8 +25,9 @@ def own_statistics(model: Any) -> Any:
     """
     if getattr(model.config, "statistics", "training") == "training":
         return model
-    name = next(name for name in models.names() if models.entry(name)[0] is type(model))
-    other = models.create(name, **vars(replace(model.config, statistics="training")))
+    other = models.create(
+        models.name_of(model), **vars(replace(model.config, statistics="training"))
+    )
     other.load_state_dict(model.state_dict())
     return other
 

@@ -37,8 +37,12 @@ logger = logging.getLogger("nightstack")
 
 
 def begin(cfg: Settings | Learning) -> None:
-    """Set what holds for a whole process: threads, the log on the console, the seed of models."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    """Set what holds for a whole process: threads, the log on the console, the seed of models.
+
+    Of several processes the first one tells what all of them do.
+    """
+    level = logging.INFO if distributed.is_first() else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s")
     torch.set_num_threads(cfg.threads)
     torch.manual_seed(cfg.seed)
 
@@ -133,7 +137,6 @@ def fit(
         recipe.batch_size,
         n_batches=2 * distributed.size() if cfg.dry_run else 0,
         balance=cfg.balance,
-        by_stage=getattr(model, "balanced", False),
         workers=cfg.workers,
     )
     if not folder.last.exists():  # a resumed run has them among its weights

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from evaluation.metrics import confusion, metrics_from
 from evaluation.outputs import NightOutput
+from models.layers import scored_cross_entropy
 from models.whole_night import night_proba
 from nights.stages import FOUR_CLASSES, STAGES, UNSCORED, to_four_classes
 from nights.trimming import sleep_stretches
@@ -70,12 +70,7 @@ class StagingTask:
         if hasattr(model, "loss"):
             loss = model.loss(output, stages, weights)
         else:
-            loss = F.cross_entropy(
-                output.logits.flatten(0, 1).float(),
-                stages.flatten(),
-                weight=weights,
-                ignore_index=UNSCORED,
-            )
+            loss = scored_cross_entropy(output.logits.float(), stages, weights)
         return loss, {"loss": loss.item()}
 
     def weight(self, batch: Windows) -> float:

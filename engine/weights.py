@@ -53,6 +53,8 @@ class Weights:
         Public address of the file; empty when it has to be placed by hand.
     by_hand : str
         How to get a file that has no address.
+    task : str
+        What they were trained for: `staging`, `apnea`, `hypopnea`.
     normalisation : str
         What is done to the signals after the view; `none` or in words.
     expected : dict
@@ -73,6 +75,7 @@ class Weights:
     model: str
     config: dict[str, Any] = field(default_factory=dict)
     view: str = ""
+    task: str = "staging"
     normalisation: str = "none"
     address: str = ""
     by_hand: str = ""
@@ -84,6 +87,11 @@ class Weights:
     def in_tree(self) -> bool:
         """Whether the file is part of the project."""
         return not self.address and not self.by_hand
+
+    @property
+    def is_stager(self) -> bool:
+        """Whether they tell stages from signals."""
+        return bool(self.view) and self.task == "staging"
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -220,11 +228,12 @@ def load(name_or_path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     ----------
     name_or_path : str or Path
         Entry of the manifest, fetched and converted if need be, or a safetensors file of ours. The
-        card of a manifest entry holds its facts too: licence, source, SHA-256, view.
+        card of a manifest entry holds its facts too: licence, source, view. SHA-256 is in both.
     """
     path = Path(name_or_path)
     if path.suffix == ".safetensors":
-        return load_weights(path)
+        model, card = load_weights(path)
+        return model, card | {"sha256": hexdigest(path)}
     weights = entry(str(name_or_path))
     if weights.in_tree:
         _check(weights, weights.path)

@@ -25,8 +25,6 @@ class WindowSource:
         windows in a later pass, some are left out or come twice, so that every pass is as long.
     balance : float
         0: every window counts alike, 1: every data set does; see `nights.balance`.
-    by_stage : bool
-        Draw as many windows of every stage, that of their first epoch, instead.
     workers : int
         Processes that read ahead; 0 reads in this one. The batches are the same.
 
@@ -43,7 +41,6 @@ class WindowSource:
         *,
         n_batches: int = 0,
         balance: float = 0.0,
-        by_stage: bool = False,
         workers: int = 0,
     ) -> None:
         if not len(windows):
@@ -51,8 +48,7 @@ class WindowSource:
                 f"{len(windows.paths)} training nights hold no window of {windows.n_epochs} epochs "
                 "with a stage: are they scored, and long enough?"
             )
-        self.windows, self.workers = windows, workers
-        self.balance, self.by_stage = 1.0 if by_stage else balance, by_stage
+        self.windows, self.balance, self.workers = windows, balance, workers
         self.batch_size = min(batch_size, len(windows))
         self.n_batches = n_batches or len(windows) // self.batch_size
 
@@ -68,8 +64,7 @@ class WindowSource:
         number = int(torch.randint(2**31, (1,), generator=generator))
         windows = self.windows.for_pass(number)
         n_wanted = self.n_batches * self.batch_size
-        labels = windows.first_stages if self.by_stage else windows.datasets
-        order = drawn_order(labels, n_wanted, generator, balance=self.balance)
+        order = drawn_order(windows.datasets, n_wanted, generator, balance=self.balance)
         loader = DataLoader(
             windows,
             batch_sampler=order.view(-1, self.batch_size)[first::every].tolist(),

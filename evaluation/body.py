@@ -21,6 +21,7 @@ from evaluation.respiration import (
     RULES,
     Rule,
     ahi_by_stage,
+    breathing_scored,
     counted,
     oxygen_statistics,
     respiratory_statistics,
@@ -127,7 +128,7 @@ def body_report(
         courses.append(Course("Lowest SpO2", lowest, "%", body.oxygen_from))
         by_stage["Lowest SpO2 of an epoch, %"] = mean_by_stage(lowest, hypnogram)
     found: list[Event] = []
-    if any(event.type in (*BREATHING, "arousal") for event in events):
+    if breathing_scored(events):
         breathing = respiratory_statistics(events, hypnogram, rule=rule)
         found = counted(events, hypnogram, BREATHING, rule=rule)
         by_stage["Apneas and hypopneas per hour"] = ahi_by_stage(events, hypnogram)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,15 +60,18 @@ _YASA_NAMES = {
 }
 
 
-def write_csv(hypnogram: Hypnogram, path: Path) -> None:
+def write_csv(
+    hypnogram: Hypnogram, path: Path, *, columns: Mapping[str, np.ndarray] | None = None
+) -> None:
     """Write one row per epoch: epoch, onset_s, duration_s, clock, stage, proba_W ...
 
     Onsets count from the first sample of the recording, `clock` is ISO 8601 and empty when the
     start is unknown, `?` is an unscored epoch. The stage column of a night in the four classes
-    W L D R is called `stage_wldr`.
+    W L D R is called `stage_wldr`. `columns` (E,) follow with four decimals, NaN left empty.
     """
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(csv_rows(hypnogram))
+    rows = _with_columns(csv_rows(hypnogram), columns or {})
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
     write_text(path, buffer.getvalue())
 
 
@@ -221,6 +224,13 @@ def csv_rows(hypnogram: Hypnogram, *, first: int = 0) -> Iterator[list]:
         ]
         known = [] if proba is None else _rounded(proba[epoch]) or [""] * len(classes)
         yield row + known
+
+
+def _with_columns(rows: Iterator[list], columns: Mapping[str, np.ndarray]) -> Iterator[list]:
+    """Yield the rows of a table, its header first, each with one value of every column behind."""
+    yield [*next(rows), *columns]
+    for row, *values in zip(rows, *columns.values(), strict=True):
+        yield [*row, *("" if np.isnan(value) else round(float(value), 4) for value in values)]
 
 
 def _rounded(row: np.ndarray) -> list | None:

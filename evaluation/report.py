@@ -18,6 +18,15 @@ import numpy as np
 from evaluation.alarm import SEVERITIES, Alarm, gravest_first
 from evaluation.body import DEFINITIONS as BODY_DEFINITIONS
 from evaluation.body import EVENT_WORDS, BodyReport, examples
+from evaluation.event_epochs import DEFINITIONS as EVENT_DEFINITIONS
+from evaluation.event_epochs import (
+    LIKELY,
+    NO_INDEX,
+    EventEpochs,
+    event_statistics,
+    most_probable,
+)
+from evaluation.event_epochs import RULES as EVENT_RULES
 from evaluation.healthy import SOURCES, Healthy, beside_healthy
 from evaluation.page import number, png_address, render_page, svg_address
 from evaluation.plots import (
@@ -29,7 +38,7 @@ from evaluation.plots import (
     night_figure,
     small_png,
 )
-from evaluation.plots.events import event_figure
+from evaluation.plots.events import event_epoch_figure, event_figure
 from evaluation.statistics import in_bed, transition_matrix
 from evaluation.surprisal import improbable_epochs
 from evaluation.traces import Trace
@@ -155,6 +164,9 @@ class NightReport:
         Repairs of the file and other things to know.
     body : BodyReport or None
         Heart, breath and oxygen: courses under the hypnogram, a summary, a few events drawn.
+    event_epochs : tuple of EventEpochs
+        What networks say of apnea and hypopnea: courses under the hypnogram, the number of epochs,
+        the most probable ones drawn.
     explanation : Explanation or None
         What spoke for the stages.
     """
@@ -176,6 +188,7 @@ class NightReport:
     simulated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     body: BodyReport | None = None
+    event_epochs: tuple[EventEpochs, ...] = ()
     explanation: Explanation | None = None
 
 
@@ -204,6 +217,11 @@ def render(report: NightReport) -> str:
         body_definitions=BODY_DEFINITIONS,
         body_headlines=_body_headlines(report.body),
         event_pictures=_event_pictures(report),
+        probable=_probable_events(report),
+        no_index=NO_INDEX,
+        likely=LIKELY,
+        event_definitions=EVENT_DEFINITIONS,
+        event_rules=EVENT_RULES,
         agreement=_agreement(report.comparison),
         changes=change_rows(report),
         change_counts=_change_counts(report),
@@ -316,7 +334,12 @@ def _picture(report: NightReport) -> str:
     reference = report.comparison.reference if report.comparison else None
     courses = report.body.courses if report.body else ()
     figure = night_figure(
-        report.hypnogram, raw=report.raw, reference=reference, eeg=report.eeg, courses=courses
+        report.hypnogram,
+        raw=report.raw,
+        reference=reference,
+        eeg=report.eeg,
+        courses=courses,
+        events=report.event_epochs,
     )
     return svg_address(encode(figure, "svg"))
 
@@ -355,6 +378,34 @@ def _event_pictures(report: NightReport) -> list[tuple[str, str]]:
             f"{when['number']} ({when['time']}, {stage})"
         )
         figure = event_figure(body.signals, event, body.events, onset_s=night.onset_s)
+        pictures.append((caption, png_address(small_png(figure))))
+    return pictures
+
+
+def _probable_events(report: NightReport) -> list[dict[str, Any]]:
+    """Return what is told of each kind of event: its numbers, its epochs with signals around."""
+    return [
+        {
+            "found": found,
+            "statistics": event_statistics(found, report.hypnogram),
+            "pictures": _probable_pictures(report, found),
+        }
+        for found in report.event_epochs
+    ]
+
+
+def _probable_pictures(report: NightReport, found: EventEpochs) -> list[tuple[str, str]]:
+    """Return (caption, image) of the epochs in which an event is most probable."""
+    body, night = report.body, report.hypnogram
+    traces = (body.signals if body else ()) or found.signals
+    pictures = []
+    for epoch in most_probable(found, night):
+        caption = f"{epoch_words(night, epoch)}, {night.names[epoch]}: {found.kind} with p "
+        caption += f"{found.proba[epoch]:.2f}"
+        if found.scored is not None:
+            caption += ", scored" if found.scored[epoch] else ", none scored"
+        beside = body.events if body else ()
+        figure = event_epoch_figure(traces, epoch, beside, onset_s=night.onset_s)
         pictures.append((caption, png_address(small_png(figure))))
     return pictures
 

@@ -137,6 +137,14 @@ def counted(
     return found if rule == "all" else [e for e in found if _place(e, hypnogram, asleep) >= 0]
 
 
+def breathing_scored(events: Sequence[Event]) -> bool:
+    """Tell whether somebody looked for events of breathing: one of them, or an arousal, is there.
+
+    Without any, nobody scored them or there were none, and a file does not tell which.
+    """
+    return any(event.type in (*BREATHING, "arousal") for event in events)
+
+
 def ahi_by_stage(events: Sequence[Event], hypnogram: Hypnogram) -> dict[str, float]:
     """Return apneas and hypopneas per hour of each stage of sleep; NaN for a stage that never was.
 

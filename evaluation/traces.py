@@ -8,6 +8,7 @@ from math import ceil
 import numpy as np
 
 from nights.stages import EPOCH_S
+from recordings.ingest import NightSignals
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,12 @@ class Course:
     values: np.ndarray
     unit: str
     source: str = ""
+
+
+def traces_of(night: NightSignals) -> tuple[Trace, ...]:
+    """Return the signals of a night as figures need them."""
+    units = {record.target: record.unit for record in night.channels}
+    return tuple(Trace(name, epochs, units[name]) for name, epochs in night.signals.items())
 
 
 def spectrogram(eeg: Trace, highest_hz: float = 30.0) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,8 @@ samples per epoch) and `window` (epochs it takes at once, None = any number). It
   the stages (other heads, a penalty on weights);
 - `fit_statistics(batches)`, which learns from the training nights what signals are normalised by;
 - `attention_weights(signals, present)`, where it looked;
-- `training_plan`, the settings of its article by the names of the training plan;
+- `training_plan`, the settings of its article by the names of the training plan, and `undecayed`,
+  names of parameters that its article spares from weight decay;
 - `finetune_parts`, {mode: beginnings of the names of the parameters it trains};
 - `begin_from(tensors)`, which takes over a network of an earlier step of its training, and `fresh`,
   the parts that such a network lacks.
@@ -38,7 +39,6 @@ Present = Mapping[str, torch.Tensor]  # {channel: (B,) or (B, L) bool}, True = r
 M = TypeVar("M", bound=type[nn.Module])
 
 _MODELS: dict[str, type[nn.Module]] = {}
-_NOT_MODELS = {"layers", "narrow_attention", "published", "whole_night"}
 
 
 @dataclass
@@ -99,6 +99,20 @@ def entry(name: str) -> tuple[type[nn.Module], type]:
     return model, typing.get_type_hints(model.__init__)["config"]
 
 
+def name_of(model: nn.Module) -> str:
+    """Return the name under which the class of `model` is registered.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    for name in names():
+        if _MODELS[name] is type(model):
+            return name
+    raise ValueError(f"{type(model).__name__} is not in the model registry")
+
+
 def presets(name: str) -> dict[str, Any]:
     """Return the published settings of the model `name`: {preset: configuration}."""
     model, configuration = entry(name)
@@ -109,5 +123,4 @@ def presets(name: str) -> dict[str, Any]:
 def _import_all() -> None:
     """Import every file of this folder once, so that its `@register` lines run."""
     for module in pkgutil.iter_modules(__path__):
-        if module.name not in _NOT_MODELS:
-            importlib.import_module(f"{__name__}.{module.name}")
+        importlib.import_module(f"{__name__}.{module.name}")

@@ -8,10 +8,14 @@ previous, current and next epoch: L = 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import torch
+from torch import nn
+
+from models import Present, Signals, StagerOutput
 
 Rule = Literal["multiplicative", "additive"]
 CHUNK = 64  # windows staged at once
@@ -102,3 +106,71 @@ def stage_windows(
     windows = torch.cat([vectors, nothing.expand(missing, -1)]).unfold(0, window, 1).mT
     logits = torch.cat([stage(part) for part in windows.split(CHUNK)])
     return fused_logits(logits, rule).softmax(dim=-1)[:n_epochs]
+
+
+class WindowStager(ABC, nn.Module):
+    """Stager of all epochs of a window at once, each of which becomes a vector by itself first.
+
+    In a whole night every epoch is encoded once, and staged in all windows that hold it.
+    """
+
+    config: Any  # `window` (epochs) and `aggregation` (a `Rule`)
+
+    @property
+    @abstractmethod
+    def channels(self) -> dict[str, int]:
+        """Channels it reads, with samples per epoch."""
+
+    @property
+    def window(self) -> int:
+        """Epochs it takes at once."""
+        return self.config.window
+
+    @abstractmethod
+    def vectors(self, signals: Signals, present: Present) -> torch.Tensor:
+        """Encode each epoch: vectors (B, L, F); inputs are those of `forward`."""
+
+    @abstractmethod
+    def night_vectors(self, signals: Mapping, present: Mapping | None) -> torch.Tensor:
+        """Encode each epoch of a night once: vectors (E, F); inputs are those of `night_proba`."""
+
+    @abstractmethod
+    def stage(self, vectors: torch.Tensor) -> StagerOutput:
+        """Stage the epochs of windows from their vectors (B, L, F)."""
+
+    def forward(self, signals: Signals, present: Present) -> StagerOutput:
+        """Return logits (B, L, 5) in the order W N1 N2 N3 R and features (B, L, D).
+
+        Raises
+        ------
+        ValueError
+            If none of the channels is given, or L differs from the window of the weights.
+        """
+        vectors = self.vectors(signals, present)
+        if vectors.shape[1] != self.window:
+            raise ValueError(f"windows of {vectors.shape[1]} epochs, want {self.window}")
+        return self.stage(vectors)
+
+    @torch.inference_mode()
+    def night_proba(self, signals: Mapping, present: Mapping | None = None) -> torch.Tensor:
+        """Stage a whole night: the product (or sum) of the probabilities of all windows.
+
+        Parameters
+        ----------
+        signals : {channel: array or tensor (E, T)}
+            As in `forward`; a night shorter than a window is padded with epochs nobody recorded.
+        present : {channel: bool (E,)}, optional
+            Where each channel was recorded; a channel that is not named is there throughout.
+
+        Returns
+        -------
+        float32 tensor (E, 5)
+            Hypnodensity: the geometric mean over windows, of the same stage as the published
+            product, scaled to sum 1; or the mean, if `aggregation` is additive.
+        """
+        name, samples = next(iter(self.channels.items()))
+        nothing = self.night_vectors({name: torch.zeros(1, samples)}, {name: [False]})[0]
+        vectors, rule = self.night_vectors(signals, present), self.config.aggregation
+        return stage_windows(
+            vectors, nothing, self.window, lambda windows: self.stage(windows).logits, rule
+        )

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from models import Present, Signals, StagerOutput, register
-from models.layers import scored_cross_entropy
+from models.layers import PenalisedLoss, half_squares
 from models.published import StateDict
 from models.raw_branches import DecayNorm, TwoScales
 from models.tensorflow_cells import BothWays, PeepholeLSTM
@@ -68,7 +68,7 @@ _SEQUENCE: dict[str, Any] = {
 
 
 @register("deepsleepnet")
-class DeepSleepNet(OneChannelStager):
+class DeepSleepNet(PenalisedLoss, OneChannelStager):
     """Stager of epochs by themselves (`sequence=False`) or in their sequence.
 
     Parameters
@@ -124,23 +124,9 @@ class DeepSleepNet(OneChannelStager):
         features = self.dropout(hidden + beside)
         return StagerOutput(self.head(features), features)
 
-    def loss(
-        self, output: StagerOutput, stages: torch.Tensor, weight: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return cross entropy and the penalty on the first small filters.
-
-        Parameters
-        ----------
-        output : StagerOutput
-            Of `forward`.
-        stages : int64 tensor (B, L)
-            0..4, -1 where not scored.
-        weight : tensor (K,), optional
-            Of each stage.
-        """
-        squares = self.encoder.small.kernels[0].square().sum()
-        penalty = 0.5 * self.config.first_kernel_l2 * squares
-        return scored_cross_entropy(output.logits, stages, weight) + penalty
+    def penalty(self) -> torch.Tensor:
+        """Return the weighted half squares of the first small filters."""
+        return self.config.first_kernel_l2 * half_squares(self.encoder.small.kernels[:1])
 
     def begin_from(self, trained: StateDict) -> None:
         """Take over the branches of a network of the first step; the rest stays as it is.

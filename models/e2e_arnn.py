@@ -61,7 +61,7 @@ class AttentionalRNN(SpectralStager, ABC):
         ValueError
             If none of the channels is given.
         """
-        return self.stage(self.encode(self.spectra(signals, present))[0])
+        return self.stage(self.vectors(signals, present))
 
     @abstractmethod
     def stage(self, vectors: torch.Tensor) -> StagerOutput:
@@ -83,7 +83,7 @@ class AttentionalRNN(SpectralStager, ABC):
         float32 tensor (E, 5)
             Hypnodensity.
         """
-        vectors = self._night_vectors(signals, present)
+        vectors = self.night_vectors(signals, present)
         return self.stage(vectors[None]).logits[0].softmax(dim=-1)
 
 

@@ -18,8 +18,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from models import Present, Signals, StagerOutput, register
-from models.aggregation import Rule, stage_windows
-from models.layers import batch_of_one, scored_cross_entropy, stack_channels
+from models.aggregation import Rule, WindowStager
+from models.layers import PenalisedLoss, batch_of_one, half_squares, stack_channels
 from models.published import Adapter, StateDict
 from models.raw_branches import DecayNorm, TwoScales
 from models.tensorflow_cells import BothWays, PeepholeLSTM
@@ -74,7 +74,7 @@ _COUNTERS = [f"encoder.{way}.{i}.norm" for way in ("small", "large") for i in _P
 
 
 @register("e2e-deepsleepnet")
-class E2EDeepSleepNet(nn.Module):
+class E2EDeepSleepNet(PenalisedLoss, WindowStager):
     """Stager of all epochs of a window at once, 22,705,157 parameters with three channels.
 
     Parameters
@@ -132,30 +132,16 @@ class E2EDeepSleepNet(nn.Module):
         """Channels it reads, with samples per epoch."""
         return dict.fromkeys(self.config.channels, self.config.samples)
 
-    @property
-    def window(self) -> int:
-        """Epochs it takes at once."""
-        return self.config.window
-
-    def forward(self, signals: Signals, present: Present) -> StagerOutput:
-        """Return logits (B, L, 5) in the order W N1 N2 N3 R and features (B, L, 1024).
-
-        Raises
-        ------
-        ValueError
-            If none of the channels is given, or L differs from the window of the weights.
-        """
-        vectors = self.encode(signals, present)
-        if vectors.shape[1] != self.window:
-            raise ValueError(f"windows of {vectors.shape[1]} epochs, want {self.window}")
-        return self.stage(vectors)
-
-    def encode(self, signals: Signals, present: Present) -> torch.Tensor:
+    def vectors(self, signals: Signals, present: Present) -> torch.Tensor:
         """Encode each epoch: vectors (B, L, 3072); what is absent counts as zeros."""
         x, there = stack_channels(signals, present, self.config.channels)
         flat = torch.where(there[..., None], x, 0.0).flatten(0, 1)  # (B L, C, T)
         parts = [flat] if torch.is_grad_enabled() else flat.split(CHUNK)
         return torch.cat([self.encoder(part) for part in parts]).unflatten(0, x.shape[:2])
+
+    def night_vectors(self, signals: Mapping, present: Mapping | None) -> torch.Tensor:
+        """Encode each epoch of a night once, in pieces: vectors (E, 3072)."""
+        return self.vectors(*batch_of_one(signals, present, self.head.weight.device))[0]
 
     def stage(self, vectors: torch.Tensor) -> StagerOutput:
         """Stage the epochs of windows from their vectors (B, L, 3072)."""
@@ -164,44 +150,9 @@ class E2EDeepSleepNet(nn.Module):
         features = self.rnn(vectors) + beside
         return StagerOutput(self.head(self.dropout(features)), features)
 
-    def loss(
-        self, output: StagerOutput, stages: torch.Tensor, weight: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return the published loss: cross entropy and the penalty on large weights.
-
-        Parameters
-        ----------
-        output : StagerOutput
-            Of `forward`.
-        stages : int64 tensor (B, L)
-            0..4, -1 where not scored.
-        weight : tensor (K,), optional
-            Of each stage.
-        """
-        trained = [p.square().sum() for p in self.parameters() if p.requires_grad]
-        penalty = 0.5 * self.config.l2 * torch.stack(trained).sum()
-        return scored_cross_entropy(output.logits, stages, weight) + penalty
-
-    @torch.inference_mode()
-    def night_proba(self, signals: Mapping, present: Mapping | None = None) -> torch.Tensor:
-        """Stage a whole night: the product (or sum) of the probabilities of all windows.
-
-        Parameters
-        ----------
-        signals : {channel: array or tensor (E, T)}
-            As in `forward`; a night shorter than a window is padded with epochs nobody recorded.
-        present : {channel: bool (E,)}, optional
-            Where each channel was recorded; a channel that is not named is there throughout.
-
-        Returns
-        -------
-        float32 tensor (E, 5)
-            Hypnodensity; each epoch is encoded once.
-        """
-        vectors = self.encode(*batch_of_one(signals, present, self.head.weight.device))[0]
-        silence = vectors.new_zeros(1, len(self.config.channels), self.config.samples)
-        how = self.window, lambda windows: self.stage(windows).logits, self.config.aggregation
-        return stage_windows(vectors, self.encoder(silence)[0], *how)
+    def penalty(self) -> torch.Tensor:
+        """Return the weighted half squares of all trained parameters."""
+        return self.config.l2 * half_squares(p for p in self.parameters() if p.requires_grad)
 
 
 def _stack(config: Config) -> nn.Sequential:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models import Present, Signals, narrow_attention
+from models import Present, Signals, StagerOutput, narrow_attention
 
 # tanh form of GELU (Hendrycks and Gimpel 2016): x * sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3)
 GELU_LINEAR = 2 * math.sqrt(2 / math.pi)
@@ -169,3 +170,38 @@ def scored_cross_entropy(
     if not (target >= 0).any():
         return flat.sum() * 0
     return F.cross_entropy(flat, target, weight, ignore_index=-1)
+
+
+def half_squares(parameters: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Return half the sum of the squares of all `parameters`, what TensorFlow calls their loss."""
+    return 0.5 * torch.stack([parameter.square().sum() for parameter in parameters]).sum()
+
+
+class PenalisedLoss(ABC):
+    """The loss of a stager whose article adds a penalty on weights to what the stages cost."""
+
+    def loss(
+        self, output: StagerOutput, stages: torch.Tensor, weight: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the published loss: what the stages cost, and the penalty on weights.
+
+        Parameters
+        ----------
+        output : StagerOutput
+            Of `forward`.
+        stages : int64 tensor (B, L)
+            0..4, -1 where not scored.
+        weight : tensor (K,), optional
+            Of each stage.
+        """
+        return self.stage_loss(output, stages, weight) + self.penalty()
+
+    def stage_loss(
+        self, output: StagerOutput, stages: torch.Tensor, weight: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the mean cross entropy over scored epochs; parameters are those of `loss`."""
+        return scored_cross_entropy(output.logits, stages, weight)
+
+    @abstractmethod
+    def penalty(self) -> torch.Tensor:
+        """Return what the size of the weights costs, a scalar."""

@@ -73,19 +73,10 @@ class MultitaskARNN(AttentionalRNN):
         fused = fused_logits(told, self.config.aggregation)[..., 1:-1, :]
         return StagerOutput(fused, vectors)
 
-    def loss(
-        self, output: StagerOutput, stages: torch.Tensor, weight: torch.Tensor | None = None
+    def stage_loss(
+        self, output: StagerOutput, stages: torch.Tensor, weight: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return the sum of three cross entropies, and the penalty on large weights.
-
-        Parameters
-        ----------
-        output : StagerOutput
-            Of `forward`, three consecutive epochs or more.
-        stages : int64 tensor (B, L)
-            0..4, -1 where not scored.
-        weight : tensor (K,), optional
-            Of each stage.
+        """Return the sum of three cross entropies, over the epochs that have both neighbours.
 
         Raises
         ------
@@ -96,7 +87,8 @@ class MultitaskARNN(AttentionalRNN):
         if inner < 1:
             raise ValueError(f"windows of {inner + 2} epochs: none has both neighbours, want 3")
         told = self.decisions(output.features[:, 1:-1])
-        return self.penalty() + sum(
+        costs = [
             scored_cross_entropy(told[:, :, at], stages[:, at : at + inner], weight)
             for at in range(N_DECISIONS)
-        )
+        ]
+        return torch.stack(costs).sum()

@@ -74,7 +74,11 @@ def _numba_is_there() -> bool:
 
 @lru_cache(maxsize=WIDEST)
 def _kernels(width: int) -> tuple[Kernel, Kernel]:
-    """Compile the forward and backward loops for heads of `width` features."""
+    """Compile the forward and backward loops for heads of `width` features.
+
+    Each is one long function: what is compiled is kept on disk only of one that calls no other
+    (divided, every process compiles anew, 4 s longer until the first step).
+    """
     import numba
 
     return numba.njit(_forward(width), fastmath=True, cache=True), numba.njit(

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from models import Present, Signals, StagerOutput, register
-from models.layers import presence
+from models.layers import batch_of_one, presence
 from models.published import Adapter, StateDict
 from models.wav2sleep_layers import ACTIVATIONS, DilatedBlock, HalvingBlock
 
@@ -132,8 +132,6 @@ class SleepPPGNet(nn.Module):
     @torch.inference_mode()
     def night_proba(self, signals: Mapping, present: Mapping | None = None) -> torch.Tensor:
         """Stage a whole night {channel: (E, T)} as (E, K); see `wav2sleep.Wav2Sleep`."""
-        device, name = self.classifier.weight.device, self.config.channel
-        known = {k: v for k, v in signals.items() if k == name}
-        batch = {k: torch.as_tensor(v).to(device, torch.float32)[None] for k, v in known.items()}
-        there = {k: torch.as_tensor(v).to(device)[None] for k, v in (present or {}).items()}
-        return self(batch, there).logits[0].softmax(dim=-1)
+        known = {k: v for k, v in signals.items() if k == self.config.channel}
+        night = batch_of_one(known, present, self.classifier.weight.device)
+        return self(*night).logits[0].softmax(dim=-1)

@@ -10,15 +10,14 @@ output layer between all positions of the window, those of the first article do 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import nn
 
-from models import Present, Signals, StagerOutput, register, seqsleepnet_variables
-from models.aggregation import Rule, stage_windows
+from models import StagerOutput, register, seqsleepnet_variables
+from models.aggregation import Rule, WindowStager
 from models.published import Adapter, StateDict
 from models.recurrent_norm import Recurrent
 from models.time_frequency import (
@@ -60,7 +59,7 @@ def _published_sizes(state_dict: StateDict) -> dict[str, object]:
 
 
 @register("seqsleepnet")
-class SeqSleepNet(SpectralStager):
+class SeqSleepNet(SpectralStager, WindowStager):
     """Stager of all epochs of a window at once.
 
     Parameters
@@ -97,24 +96,6 @@ class SeqSleepNet(SpectralStager):
             else nn.ModuleList(tensorflow_linear(*sizes) for _ in range(config.window))
         )
 
-    @property
-    def window(self) -> int:
-        """Epochs it takes at once."""
-        return self.config.window
-
-    def forward(self, signals: Signals, present: Present) -> StagerOutput:
-        """Return logits (B, L, 5) in the order W N1 N2 N3 R and features (B, L, 128).
-
-        Raises
-        ------
-        ValueError
-            If none of the channels is given, or L differs from the window of the weights.
-        """
-        spectra = self.spectra(signals, present)
-        if spectra.shape[1] != self.window:
-            raise ValueError(f"windows of {spectra.shape[1]} epochs, want {self.window}")
-        return self.stage(self.encode(spectra)[0])
-
     def stage(self, vectors: torch.Tensor) -> StagerOutput:
         """Stage the epochs of windows from their vectors (B, L, 128)."""
         features = self.epoch_rnn(vectors)
@@ -122,27 +103,3 @@ class SeqSleepNet(SpectralStager):
             columns = [head(features[:, i]) for i, head in enumerate(self.head)]
             return StagerOutput(torch.stack(columns, dim=1), features)
         return StagerOutput(self.head(features), features)
-
-    @torch.inference_mode()
-    def night_proba(self, signals: Mapping, present: Mapping | None = None) -> torch.Tensor:
-        """Stage a whole night: the product (or sum) of the probabilities of all windows.
-
-        Parameters
-        ----------
-        signals : {channel: array or tensor (E, T)}
-            As in `forward`; a night shorter than a window is padded with epochs nobody recorded.
-        present : {channel: bool (E,)}, optional
-            Where each channel was recorded; a channel that is not named is there throughout.
-
-        Returns
-        -------
-        float32 tensor (E, 5)
-            Hypnodensity: the geometric mean over windows, of the same stage as the published
-            product, scaled to sum 1; or the mean, if `aggregation` is additive. Each epoch is
-            encoded once.
-        """
-        vectors = self._night_vectors(signals, present)
-        image = self.config.n_frames, self.config.n_bins, len(self.config.channels)
-        nothing = self.encode(vectors.new_zeros(1, 1, *image))[0][0, 0]
-        how = self.window, lambda windows: self.stage(windows).logits, self.config.aggregation
-        return stage_windows(vectors, nothing, *how)

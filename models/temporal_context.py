@@ -11,6 +11,7 @@ SynthSleepNet: arXiv 2502.17481. NeuroNet: arXiv 2404.17585.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from torch import nn
 
 from models import Present, Signals, StagerOutput, register
 from models.frame_encoder import PlaceNorm
+from models.layers import batch_of_one
 from models.lora import adapt, adapters, take_over
 from models.mamba import Mamba, Mamba2
 from models.neuronet import (
@@ -166,7 +168,7 @@ class ModalityContextReader(nn.Module):
         return StagerOutput(self.head(features), features)
 
 
-class EpochReader(nn.Module):
+class EpochReader(ABC, nn.Module):
     """What these stagers share: epochs become vectors, a reader makes logits of their sequence."""
 
     fresh = ("reader",)  # begins from nothing, behind weights that were trained before
@@ -188,9 +190,9 @@ class EpochReader(nn.Module):
         """Return logits (B, L, K), in the order W N1 N2 N3 R for five, and features (B, L, D)."""
         return self.reader(self.embed(signals, present))
 
+    @abstractmethod
     def embed(self, signals: Signals, present: Present) -> torch.Tensor:
         """Return one vector per epoch, (B, L, D)."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def night_proba(self, signals: Mapping, present: Mapping | None = None) -> torch.Tensor:
@@ -207,10 +209,8 @@ class EpochReader(nn.Module):
         float32 tensor (E, K)
             Probabilities; each epoch from the first window that holds it beyond the overlap.
         """
-        device = next(self.parameters()).device
-        night = {k: torch.as_tensor(v).to(device, torch.float32)[None] for k, v in signals.items()}
-        there = {k: torch.as_tensor(v).to(device)[None] for k, v in (present or {}).items()}
-        return self.epochs_proba(self.embed(night, there)[0])
+        night = batch_of_one(signals, present, next(self.parameters()).device)
+        return self.epochs_proba(self.embed(*night)[0])
 
     @torch.inference_mode()
     def epochs_proba(self, epochs: torch.Tensor) -> torch.Tensor:

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models import Present, Signals, StagerOutput
-from models.layers import batch_of_one, scored_cross_entropy, stack_channels
+from models import Present, Signals
+from models.layers import PenalisedLoss, batch_of_one, half_squares, stack_channels
 from models.published import StateDict
 
 FRAME, HOP = 200, 100  # samples: frames of 2 s, every second
@@ -157,7 +157,7 @@ class AttentionPool(nn.Module):
         return (alpha[:, None] @ x)[:, 0], alpha
 
 
-class SpectralStager(nn.Module):
+class SpectralStager(PenalisedLoss, nn.Module):
     """Stager on images: filterbanks, a recurrent layer over the frames, attention.
 
     Parameters
@@ -198,6 +198,16 @@ class SpectralStager(nn.Module):
         """
         return self.spectrum(*stack_channels(signals, present, self.config.channels))
 
+    def vectors(self, signals: Signals, present: Present) -> torch.Tensor:
+        """Encode each epoch: vectors (B, L, 128).
+
+        Raises
+        ------
+        ValueError
+            If none of the channels is given.
+        """
+        return self.encode(self.spectra(signals, present))[0]
+
     def encode(self, spectra: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Encode each epoch: (B, L, frames, bins, C) -> vectors (B, L, 128), weights (B, L, F)."""
         flat = spectra.flatten(0, 1)
@@ -229,32 +239,16 @@ class SpectralStager(nn.Module):
         channels = self.config.channels
         self.spectrum.learn(stack_channels(*batch, channels) for batch in batches)
 
-    def loss(
-        self, output: StagerOutput, stages: torch.Tensor, weight: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return the published loss: cross entropy and the penalty on large weights.
-
-        Parameters
-        ----------
-        output : StagerOutput
-            Of `forward`.
-        stages : int64 tensor (B, L)
-            0..4, -1 where not scored.
-        weight : tensor (K,), optional
-            Of each stage.
-        """
-        return scored_cross_entropy(output.logits, stages, weight) + self.penalty()
-
     def penalty(self) -> torch.Tensor:
         """Return the weighted half squares of all trained parameters but the filterbanks."""
         counted = [
-            parameter.square().sum()
+            parameter
             for name, parameter in self.named_parameters()
             if parameter.requires_grad and not name.startswith("filterbank.")
         ]
-        return 0.5 * self.config.l2 * torch.stack(counted).sum()
+        return self.config.l2 * half_squares(counted)
 
-    def _night_vectors(self, signals: Mapping, present: Mapping | None) -> torch.Tensor:
+    def night_vectors(self, signals: Mapping, present: Mapping | None) -> torch.Tensor:
         """Encode each epoch (E, T) of a night once, in pieces: (E, 128)."""
         known = {k: v for k, v in signals.items() if k in self.config.channels}
         spectra = self.spectra(*batch_of_one(known, present, self.attention.context.device))[0]

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models import Present, Signals, StagerOutput, register
+from models.layers import PenalisedLoss, half_squares
 from models.raw_branches import Branch, DecayNorm, n_steps
 from models.tensorflow_cells import PeepholeLSTM
 from models.tinysleepnet import OneChannelStager
@@ -44,7 +45,7 @@ PRESETS = {"paper": Config(), "as-published": Config(frozen_bn=True)}
 
 
 @register("tinysleepnet")
-class TinySleepNet(OneChannelStager):
+class TinySleepNet(PenalisedLoss, OneChannelStager):
     """Stager of an epoch from all epochs before it.
 
     Parameters
@@ -83,25 +84,17 @@ class TinySleepNet(OneChannelStager):
         features = self.rnn(self.encode(signals, present))
         return StagerOutput(self.head(self.dropout(features)), features)
 
-    def loss(
-        self, output: StagerOutput, stages: torch.Tensor, weight: torch.Tensor | None = None
+    def stage_loss(
+        self, output: StagerOutput, stages: torch.Tensor, weight: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return cross entropy with N1 counting more, and the penalty on the convolutions.
-
-        Parameters
-        ----------
-        output : StagerOutput
-            Of `forward`.
-        stages : int64 tensor (B, L)
-            0..4, -1 where not scored.
-        weight : tensor (K,), optional
-            Of each stage, in place of the published ones.
-        """
+        """Return the cross entropy with N1 counting more, unless `weight` (K,) says what counts."""
         if weight is None:
             weight = output.logits.new_ones(self.config.n_classes)
             weight[1] = self.config.n1_weight
         flat, target = output.logits.flatten(0, 1), stages.flatten()
         summed = F.cross_entropy(flat, target, weight, ignore_index=-1, reduction="sum")
-        n_scored = (target >= 0).sum().clamp(min=1)  # the mean is over epochs, not over weights
-        squares = torch.stack([kernel.square().sum() for kernel in self.kernels])
-        return summed / n_scored + 0.5 * self.config.kernel_l2 * squares.sum()
+        return summed / (target >= 0).sum().clamp(min=1)  # a mean over epochs, not over weights
+
+    def penalty(self) -> torch.Tensor:
+        """Return the weighted half squares of the convolutions."""
+        return self.config.kernel_l2 * half_squares(self.kernels)

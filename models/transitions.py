@@ -6,6 +6,7 @@ are the figure any language model of sleep has to beat.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ PRESETS = {
 }
 
 
-class TransitionTable(nn.Module):
+class TransitionTable(ABC, nn.Module):
     """Interpolated tables p_k = (counts_k + m p_(k-1)) / (n_k + m), from short to long contexts.
 
     Every context is a number; that of the next shorter context is its remainder by the number of
@@ -57,9 +58,9 @@ class TransitionTable(nn.Module):
             uniform = torch.full((size, n_stages), 1 / n_stages).log()
             self.register_buffer(f"log_proba_{level}", uniform)
 
+    @abstractmethod
     def contexts(self, stages: np.ndarray) -> np.ndarray:
         """Return the context numbers (n, levels) after each epoch of `stages` (n,); -1 = none."""
-        raise NotImplementedError
 
     @property
     def tables(self) -> list[torch.Tensor]:

@@ -13,7 +13,7 @@ import torch
 
 
 def drawn_order(
-    labels: Sequence[str] | Sequence[int],
+    labels: Sequence[str],
     n: int,
     generator: torch.Generator,
     *,
@@ -23,8 +23,8 @@ def drawn_order(
 
     Parameters
     ----------
-    labels : sequence of str or int
-        Data set of every window there is, or its stage.
+    labels : sequence of str
+        Data set of every window there is.
     n : int
         Windows wanted; a window comes again only when all of its data set have been taken.
     generator : torch.Generator
@@ -45,7 +45,7 @@ def drawn_order(
         raise ValueError("there is no window to draw from")
     if not 0 <= balance <= 1:
         raise ValueError(f"balance must lie between 0 and 1, found {balance}")
-    code = {name: number for number, name in enumerate(sorted(set(labels)))}  # type: ignore[type-var]
+    code = {name: number for number, name in enumerate(sorted(set(labels)))}
     group = torch.tensor([code[name] if balance else 0 for name in labels])
     wanted = quotas(group.bincount().tolist(), n, balance)
     parts = [

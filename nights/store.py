@@ -108,11 +108,7 @@ def write_night(
     lost = np.zeros(hypnogram.n_epochs, bool) if gaps is None else np.asarray(gaps, bool)
     found = None if events is None else sorted(Event(*event) for event in events)
     scored = replace(hypnogram, stages=np.where(lost, UNSCORED, hypnogram.stages))
-    offsets = {
-        name: _offset(f"night {night!r}: {name}", samples, ~lost, dtype)
-        for names, arrays in signals.values()
-        for name, samples in zip(names, arrays, strict=True)
-    }
+    offsets = _offsets(night, signals, ~lost, dtype)
     facts: dict[str, Any] = {
         "schema": SCHEMA,
         "dataset": dataset,
@@ -179,6 +175,17 @@ def _check_names(night: str, names: tuple[str, str], signals: Mapping[str, Group
     listed = [channel for channels, _ in signals.values() for channel in channels]
     if len(set(listed)) < len(listed) or not listed:
         raise NightError(f"night {night!r}: every channel once is wanted, found {listed}")
+
+
+def _offsets(
+    night: str, signals: Mapping[str, Group], recorded: np.ndarray, dtype: Dtype
+) -> dict[str, float]:
+    """Check every channel and return {name: what is taken off before storing}."""
+    return {
+        name: _offset(f"night {night!r}: {name}", samples, recorded, dtype)
+        for names, arrays in signals.values()
+        for name, samples in zip(names, arrays, strict=True)
+    }
 
 
 def _offset(what: str, samples: np.ndarray, recorded: np.ndarray, dtype: Dtype) -> float:

@@ -190,12 +190,6 @@ class NightWindows(Dataset[Windows]):
         names = [_open(path).sidecar["dataset"] for path in self.paths]
         return [names[index] for index in self._table[:, 0].tolist()]
 
-    @property
-    def first_stages(self) -> list[int]:
-        """Stage of the first epoch of every window."""
-        rows = self._table[:, :2].tolist()
-        return [int(_open(self.paths[index]).stages[first]) for index, first in rows]
-
     def _read(
         self, blocks: list[torch.Tensor], present: np.ndarray, night: Night, epochs: slice
     ) -> None:

@@ -21,13 +21,14 @@ from fractions import Fraction
 import numpy as np
 
 from nights.stages import EPOCH_S
-from recordings.responses import Response, butter2
+from recordings.responses import butter2
 from recordings.signals import filter_resample
 
 ECG_HZ, PPG_HZ = Fraction(64), Fraction(32)  # where beats are looked for
 SLOWEST_ECG_HZ, SLOWEST_PPG_HZ = 25.0, 12.0  # below this the QRS, the rise of a pulse, are lost
 _QRS_BAND_HZ = (5.0, 20.0)  # [1]_: 5 to 11 Hz; wider, so that a moment is read to milliseconds
 _PULSE_BAND_HZ = (0.5, 8.0)  # Elgendi et al. (2013), PLoS ONE 8(10), e76585
+_HIGHEST_CORNER = 0.42  # of the rate: a corner nearer to its half leaves the filter no slope
 _QRS_S = 0.1  # a QRS lasts 60 to 120 ms
 _REFRACTORY_S = 0.28  # 214 beats a minute; shorter than any RR interval of a sleeper
 _BLOCK_S, _BLOCKS = 1.6, 11  # a block holds a beat, the threshold follows 18 s of them
@@ -60,6 +61,15 @@ class Beats:
     likeness: np.ndarray
 
 
+@dataclass(frozen=True)
+class Wave:
+    """A wave that comes again and again."""
+
+    name: str  # with its article
+    slowest_hz: float  # a slower signal cannot hold it
+    found_hz: Fraction  # rate at which it is looked for
+
+
 def ecg_beats(ecg: np.ndarray, rate_hz: Fraction | float) -> Beats:
     """Find the R peaks of an ECG of any unit and polarity.
 
@@ -80,8 +90,8 @@ def ecg_beats(ecg: np.ndarray, rate_hz: Fraction | float) -> Beats:
     ValueError
         If the rate is too low for a QRS complex.
     """
-    rate = _checked_rate(rate_hz, SLOWEST_ECG_HZ, "QRS complex")
-    band, found_hz = _band_passed(ecg, rate, ECG_HZ, _QRS_BAND_HZ)
+    wave = Wave("a QRS complex", SLOWEST_ECG_HZ, ECG_HZ)
+    band, found_hz = band_passed(ecg, rate_hz, _QRS_BAND_HZ, wave)
     if not band.any():
         return Beats(np.zeros(0), np.zeros(0, np.float32))
     energy = _moving_rms(band, max(round(_QRS_S * found_hz), 3))
@@ -113,8 +123,8 @@ def ppg_beats(ppg: np.ndarray, rate_hz: Fraction | float) -> Beats:
     ValueError
         If the rate is too low for a pulse wave.
     """
-    rate = _checked_rate(rate_hz, SLOWEST_PPG_HZ, "pulse wave")
-    wave, found_hz = _band_passed(ppg, rate, PPG_HZ, _PULSE_BAND_HZ)
+    pulse = Wave("a pulse wave", SLOWEST_PPG_HZ, PPG_HZ)
+    wave, found_hz = band_passed(ppg, rate_hz, _PULSE_BAND_HZ, pulse)
     if not wave.any():
         return Beats(np.zeros(0), np.zeros(0, np.float32))
     slope = np.gradient(wave)
@@ -206,24 +216,42 @@ def between_samples(wave: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     return top + np.clip(shift, -0.5, 0.5)
 
 
-# ---------------------------------------------------------------------------------------- parts
-
-
-def _checked_rate(rate_hz: Fraction | float, slowest_hz: float, what: str) -> Fraction:
-    """Return the rate as an exact fraction, or refuse one that cannot hold the wave."""
-    rate = Fraction(rate_hz).limit_denominator(100_000)
-    if rate < slowest_hz:
-        raise ValueError(f"{float(rate):g} Hz cannot hold a {what}; {slowest_hz:g} Hz are needed")
-    return rate
-
-
-def _band_passed(
-    x: np.ndarray, rate: Fraction, wanted: Fraction, band_hz: tuple[float, float]
+def band_passed(
+    signal: np.ndarray, rate_hz: Fraction | float, band_hz: tuple[float, float], wave: Wave
 ) -> tuple[np.ndarray, float]:
-    """Return `x` filtered to a band at `wanted` Hz (or its own rate, if lower), and that rate."""
-    target = min(rate, wanted)
-    response: Response = butter2(2, band_hz[0], min(band_hz[1], 0.42 * float(rate)))
-    return filter_resample(x, rate, target, response), float(target)
+    """Return a signal filtered to a band, at the rate its waves are looked for at.
+
+    Parameters
+    ----------
+    signal : array (n,)
+        Finite samples.
+    rate_hz : Fraction or float
+    band_hz : (float, float)
+        Corners of the filter; the upper one stays below half the rate.
+    wave : Wave
+        What is looked for.
+
+    Returns
+    -------
+    filtered : array (m,)
+    found_hz : float
+        Its rate: that of the wave, or the signal's own if that is lower.
+
+    Raises
+    ------
+    ValueError
+        If the rate is too low for the wave.
+    """
+    rate = Fraction(rate_hz).limit_denominator(100_000)
+    if rate < wave.slowest_hz:
+        needed = f"{wave.slowest_hz:g} Hz are needed"
+        raise ValueError(f"{float(rate):g} Hz cannot hold {wave.name}; {needed}")
+    target = min(rate, wave.found_hz)
+    high_hz = min(band_hz[1], _HIGHEST_CORNER * float(rate))
+    return filter_resample(signal, rate, target, butter2(2, band_hz[0], high_hz)), float(target)
+
+
+# ---------------------------------------------------------------------------------------- parts
 
 
 def _moving_rms(x: np.ndarray, width: int) -> np.ndarray:

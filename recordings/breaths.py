@@ -13,12 +13,11 @@ from fractions import Fraction
 import numpy as np
 
 from nights.stages import EPOCH_S
-from recordings.beats import between_samples
-from recordings.responses import butter2
-from recordings.signals import filter_resample
+from recordings.beats import Wave, band_passed, between_samples
 
 BREATH_HZ = Fraction(8)  # where breaths are looked for
 SLOWEST_HZ = 1.0  # a signal sampled at 1 Hz still shows 24 breaths a minute
+_BREATHING = Wave("breathing", SLOWEST_HZ, BREATH_HZ)
 _BAND_HZ = (0.1, 0.7)  # 6 to 42 breaths a minute: adults asleep have 8 to 25
 _RHYTHM_BAND_HZ = (0.05, 2.0)  # wide: what is noise must be allowed to look like it
 _BLOCK_S, _BLOCKS, _USUAL = 10, 31, 75  # usual size: upper quartile of the 10 s blocks in 5 min
@@ -69,7 +68,7 @@ def find_breaths(signal: np.ndarray, rate_hz: Fraction | float) -> Breaths:
     """
     from scipy.signal import find_peaks
 
-    wave, found_hz = _band_passed(signal, rate_hz, _BAND_HZ)
+    wave, found_hz = band_passed(signal, rate_hz, _BAND_HZ, _BREATHING)
     if not wave.any():
         return Breaths(np.zeros(0), np.zeros(0, dtype=np.float32))
     # A sine of amplitude a deviates by a / sqrt(2) and stands 2 a above its troughs.
@@ -128,7 +127,7 @@ def rhythm(signal: np.ndarray, rate_hz: Fraction | float, n_epochs: int) -> np.n
         periods of 1.5 and 12 s, above the dip before it, halved: 1 for a pure wave, about 0.2 for
         noise, 0 where nothing repeats or the signal is flat.
     """
-    wave, found_hz = _band_passed(signal, rate_hz, _RHYTHM_BAND_HZ)
+    wave, found_hz = band_passed(signal, rate_hz, _RHYTHM_BAND_HZ, _BREATHING)
     size = round(_WINDOW_S * found_hz)
     ahead = round((_WINDOW_S - EPOCH_S) / 2 * found_hz)
     starts = np.rint(EPOCH_S * np.arange(n_epochs) * found_hz).astype(np.int64)
@@ -194,19 +193,6 @@ def oxygen_per_second(spo2: np.ndarray, rate_hz: Fraction | float) -> np.ndarray
 
 
 # ---------------------------------------------------------------------------------------- parts
-
-
-def _band_passed(
-    signal: np.ndarray, rate_hz: Fraction | float, band_hz: tuple[float, float]
-) -> tuple[np.ndarray, float]:
-    """Return a signal filtered to a band at 8 Hz (or its own rate, if lower), and that rate."""
-    rate = Fraction(rate_hz).limit_denominator(100_000)
-    if rate < SLOWEST_HZ:
-        raise ValueError(f"{float(rate):g} Hz cannot hold breathing; {SLOWEST_HZ:g} Hz are needed")
-    target = min(rate, BREATH_HZ)
-    high_hz = min(band_hz[1], 0.42 * float(rate))
-    wave = filter_resample(signal, rate, target, butter2(2, band_hz[0], high_hz))
-    return wave, float(target)
 
 
 def _usual_deviation(wave: np.ndarray, rate_hz: float) -> np.ndarray:

@@ -192,25 +192,14 @@ def read_view(
         montage = resolve(
             recording, view.channels, overrides=overrides, as_recorded=view.as_recorded
         )
-    wanted = list(montage.choices)
-    leads = _Leads(recording, wanted, np.float32 if view.resample == "clean" else np.float64)
-    found: dict[str, tuple[np.ndarray, ChannelRecord]] = {}
-    dropped: dict[str, str] = {}
-    # Choices that share a reference are read one after the other: its samples are then let go.
-    for choice in sorted(wanted, key=lambda choice: -1 if choice.minus is None else choice.minus):
-        try:
-            found[choice.target] = _read_channel(
-                leads, choice, view, n_epochs, recording.duration_s
-            )
-        except RecordingError as error:
-            dropped[choice.target] = str(error)
+    found, dropped = _read_channels(recording, montage, view, n_epochs)
     if not found:
         reasons = "; ".join(f"{target}: {reason}" for target, reason in dropped.items())
         raise RecordingError(
             f"{name}: no channel of view {view.name} can be used ({reasons}); the file has: "
             f"{', '.join(recording.labels) or 'no signals'}. Name one with --channel TARGET=LABEL."
         )
-    order = [choice.target for choice in wanted if choice.target in found]
+    order = [choice.target for choice in montage.choices if choice.target in found]
     return NightSignals(
         view=view,
         signals={target: found[target][0] for target in order},
@@ -219,6 +208,25 @@ def read_view(
         unscored=_in_gaps(recording, n_epochs),
         montage=montage,
     )
+
+
+def _read_channels(
+    recording: Recording, montage: Montage, view: View, n_epochs: int
+) -> tuple[dict[str, tuple[np.ndarray, ChannelRecord]], dict[str, str]]:
+    """Read what was chosen: {target: signal (E, S) and record}, {target: why it was dropped}."""
+    wanted = list(montage.choices)
+    leads = _Leads(recording, wanted, np.float32 if view.resample == "clean" else np.float64)
+    found: dict[str, tuple[np.ndarray, ChannelRecord]] = {}
+    dropped: dict[str, str] = {}
+    # Choices that share a reference are read one after the other: its samples are then let go.
+    for choice in sorted(wanted, key=lambda choice: -1 if choice.minus is None else choice.minus):
+        try:
+            signal = _read_channel(leads, choice, view, n_epochs, recording.duration_s)
+        except RecordingError as error:
+            dropped[choice.target] = str(error)
+        else:
+            found[choice.target] = signal
+    return found, dropped
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from evaluation.body import BodyReport, body_report
-from evaluation.traces import Trace
+from evaluation.traces import Trace, traces_of
 from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.stages import EPOCH_S
@@ -28,6 +28,7 @@ def night_body(
     *,
     events: Sequence[Event] = (),
     overrides: Mapping[str, Candidate] | None = None,
+    draw: bool = False,
 ) -> tuple[BodyReport | None, tuple[str, ...]]:
     """Measure heart, breath and oxygen of a night.
 
@@ -41,6 +42,8 @@ def night_body(
         Scored events on the clock of the recording; empty when nobody scored any.
     overrides : mapping, optional
         Channels named by hand.
+    draw : bool
+        Read the signals to draw although there is no event to draw them around.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def night_body(
     recording = reading.recording
     body = NOTHING if recording is None else read_body(recording, overrides=overrides)
     found = body_report(hypnogram, body, events=events)
-    if recording is not None and found.events:
+    if recording is not None and (found.events or draw):
         found = replace(found, signals=_shown(recording, overrides or {}))
     told = found.courses or found.statistics
     return (found if told else None), body.notes
@@ -69,6 +72,4 @@ def _shown(recording: Recording, overrides: Mapping[str, Candidate]) -> tuple[Tr
         night = read_view(recording, view, montage=montage)
     except RecordingError:  # nothing to draw: what could not be read is in the notes of the body
         return ()
-    units = {record.target: record.unit for record in night.channels}
-    order = [name for name in wanted if name in night.signals]
-    return tuple(Trace(name, night.signals[name], units[name]) for name in order)
+    return tuple(sorted(traces_of(night), key=lambda trace: wanted.index(trace.name)))

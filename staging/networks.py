@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, ClassVar, Self, cast, get_args
 
 import numpy as np
 import torch
@@ -48,6 +48,9 @@ class NetworkStager(SignalStager):
         If the weights are no stager's (they name no view), or the model knows a signal not.
     """
 
+    role: ClassVar[str] = "stager"
+    tasks: ClassVar[tuple[str, ...]] = ("staging",)  # what the weights may have been trained for
+
     def __init__(
         self,
         name: str,
@@ -59,9 +62,9 @@ class NetworkStager(SignalStager):
         as_published: bool = False,
     ) -> None:
         if not card.get("view"):
-            raise ValueError(f"weights {name!r} are no stager: they name no view of signals")
-        if (task := card.get("task", "staging")) != "staging":
-            raise ValueError(f"weights {name!r} are no stager: they were trained for {task}")
+            raise ValueError(f"weights {name!r} are no {self.role}: they name no view of signals")
+        if (task := card.get("task", "staging")) not in self.tasks:
+            raise ValueError(f"weights {name!r} are no {self.role}: they were trained for {task}")
         trained = card.get("channels", tuple(model.channels))  # the others it has never seen
         self._known = tuple(channel for channel in model.channels if channel in trained)
         self.channels = _chosen(name, self._known, signals)
@@ -76,7 +79,7 @@ class NetworkStager(SignalStager):
                 f"weights {name!r} were trained on another {card['view']} than there is now: "
                 "train them again on nights of the present view"
             )
-        self.classes = _CLASSES[self.model.config.n_classes]
+        self.classes = self._named_classes(card)
         self.padded = as_published and self.view.normalise == "z_padded"
         self.normalise = _rule(self.model, self.view, card.get("normalisation"))
 
@@ -88,7 +91,7 @@ class NetworkStager(SignalStager):
         *,
         signals: Sequence[str] = (),
         as_published: bool = False,
-    ) -> NetworkStager:
+    ) -> Self:
         """Load weights by name from the manifest, or from a safetensors file."""
         model, card = load(name_or_path)
         name = Path(name_or_path).stem
@@ -148,6 +151,10 @@ class NetworkStager(SignalStager):
             return
         known = [name for name in names if name in signals.signals]
         yield {name: self._normalised(signals, name) for name in known}, recorded
+
+    def _named_classes(self, card: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return what the model's probabilities are of."""
+        return _CLASSES[self.model.config.n_classes]
 
     @property
     def _any_eeg(self) -> bool:

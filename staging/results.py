@@ -2,7 +2,8 @@
 
 ::
 
-    <out>/<night>/hypnogram.csv .edf .txt   the result: table, EDF+ annotations, one stage a line
+    <out>/<night>/hypnogram.csv .edf .txt   the result: table, EDF+ annotations, one stage a line;
+                                            with weights of events, a column of the table for each
                   hypnogram_events.tsv      BIDS events (and their .json)
                   uncorrected.csv           the stager's own hypnogram, when a correction was made
                   report.html night.png     to look at
@@ -15,6 +16,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ import numpy as np
 from evaluation import export
 from evaluation.alarm import Alarm
 from evaluation.body import BodyReport
+from evaluation.event_epochs import LIKELY, NO_INDEX, EventEpochs, event_statistics
 from evaluation.metrics import confusion, metrics_from
 from evaluation.next_stage import n_stages
 from evaluation.plain import plain
@@ -32,20 +35,22 @@ from evaluation.report import ChannelRow, NightReport, ReferenceScoring, write_r
 from evaluation.statistics import DEFINITIONS, sleep_statistics
 from evaluation.summary import LOUD
 from evaluation.surprisal import improbable_epochs, night_surprisal, surprisal
-from evaluation.traces import Trace
+from evaluation.traces import Trace, traces_of
 from nights.atomic import write_text
 from nights.events import Event
 from nights.hypnogram import Hypnogram
 from nights.stages import FOUR_CLASSES, to_four_classes
 from preprocess.corpus import on_30_s
+from preprocess.fetch.transfer import hexdigest
 from recordings.channels import Candidate
-from recordings.ingest import NightSignals
 from staging.body import night_body
+from staging.events import EventReading, find_events
 from staging.quality import alarms, usual_ranges
 from staging.stage import StagedNight, derivations
 
 DONE = "night.json"
 NO_PERSON = "The recording is simulated: no person slept this night."
+RERUN = "python main_stage_slm.py --config config.json (beside this folder)"
 SURPRISAL_STRIDE = 15  # epochs; the language model sees between 76 and 90, a night takes 0.1 s
 
 
@@ -74,6 +79,14 @@ class NightResult:
         Heart, breath and oxygen; None where nothing of them was recorded or scored.
     body_notes : tuple of str
         Signals of heart, breath and oxygen that could not be used, and why.
+    event_epochs : tuple of EventEpochs
+        What weights of apnea and hypopnea say of each epoch.
+    event_notes : tuple of str
+        Which of them could not read the night, or not all of it.
+    file : str
+        What the recording is called in results; empty for the name of its file.
+    rerun : str
+        The command that gives this result again.
     """
 
     name: str
@@ -86,6 +99,26 @@ class NightResult:
     surprisal: np.ndarray | None = None
     body: BodyReport | None = None
     body_notes: tuple[str, ...] = ()
+    event_epochs: tuple[EventEpochs, ...] = ()
+    event_notes: tuple[str, ...] = ()
+    file: str = ""
+    rerun: str = RERUN
+
+    @cached_property
+    def source(self) -> dict[str, Any]:
+        """The file that was read: what it is called, its size, time and SHA-256.
+
+        Of a format of several files, and of a stored night, it is the one with the header.
+        """
+        path = self.staged.reading.path
+        known = source_facts(path) | {"sha256": hexdigest(path)}
+        return known | ({"file": self.file} if self.file else {})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Everything to be known of the file and the result."""
+        told = (self.staged.reading.notes, self.hypnogram.notes, self.body_notes, self.event_notes)
+        return tuple(note for notes in told for note in notes)
 
     @property
     def uncorrected(self) -> Hypnogram | None:
@@ -100,6 +133,11 @@ class NightResult:
             reasons.append(NO_PERSON)
         if self.staged.stager.provenance.get("simulated"):
             reasons.append("The stager was trained on simulated nights.")
+        reasons += [
+            f"The weights for {found.kind} were trained on simulated nights."
+            for found in self.event_epochs
+            if found.weights.get("simulated")
+        ]
         return tuple(reasons)
 
 
@@ -113,11 +151,13 @@ def judge(
     *,
     events: Sequence[Event] = (),
     overrides: Mapping[str, Candidate] | None = None,
+    for_events: Sequence[EventReading] = (),
 ) -> NightResult:
     """Compute statistics and alarms of a staged night and lay its reference on the same grid.
 
     With a language model of the same classes, every epoch's surprisal is computed too. Heart and
-    breath are measured where they were recorded; of `events`, those that count give the AHI.
+    breath are measured where they were recorded; of `events`, those that count give the AHI. What
+    weights of apnea and hypopnea read (`for_events`) is judged epoch by epoch.
     """
     statistics = sleep_statistics(hypnogram)
     raised = alarms(
@@ -132,9 +172,24 @@ def judge(
     nats = None
     if language_model is not None and n_stages(language_model) == len(hypnogram.classes):
         nats = surprisal(hypnogram, language_model, stride=SURPRISAL_STRIDE)
-    body, notes = night_body(staged.reading, hypnogram, events=events, overrides=overrides)
+    told = [find_events(found, hypnogram, events) for found in for_events]
+    draw = any(found is not None for found in told)
+    body, notes = night_body(
+        staged.reading, hypnogram, events=events, overrides=overrides, draw=draw
+    )
     return NightResult(
-        name, staged, hypnogram, correction, statistics, raised, reference, nats, body, notes
+        name,
+        staged,
+        hypnogram,
+        correction,
+        statistics,
+        raised,
+        reference,
+        nats,
+        body,
+        notes,
+        event_epochs=tuple(found for found in told if found is not None),
+        event_notes=tuple(note for found in for_events for note in found.notes),
     )
 
 
@@ -161,7 +216,8 @@ def agreement(reference: Hypnogram, hypnogram: Hypnogram) -> dict[str, Any]:
 def write_night(folder: Path, result: NightResult, settings: Mapping[str, Any]) -> None:
     """Write every file of a night; `night.json` comes last and marks it finished."""
     hypnogram, uncorrected = result.hypnogram, result.uncorrected
-    export.write_csv(hypnogram, folder / "hypnogram.csv")
+    columns = {f"proba_{found.kind}": found.proba for found in result.event_epochs}
+    export.write_csv(hypnogram, folder / "hypnogram.csv", columns=columns)
     export.write_edfplus(hypnogram, folder / "hypnogram.edf")
     export.write_txt(hypnogram, folder / "hypnogram.txt")
     export.write_bids(hypnogram, folder / "hypnogram_events.tsv")
@@ -173,6 +229,7 @@ def write_night(folder: Path, result: NightResult, settings: Mapping[str, Any]) 
         reference=result.reference,
         eeg=_first_eeg(result),
         courses=result.body.courses if result.body else (),
+        events=result.event_epochs,
     )
     stamp = " ".join(result.simulated)  # a picture is often seen without its page
     figure.text(0.003, 0.997, stamp, va="top", fontsize=7, color=LOUD)
@@ -195,7 +252,7 @@ def facts_of(result: NightResult) -> dict[str, Any]:
         "night": result.name,
         "purpose": "for research; not a medical device",
         "simulated": result.simulated,
-        "source": source_facts(reading.path),
+        "source": result.source,
         "stager": result.staged.stager.provenance,
         "correction": result.correction,
         "start": result.hypnogram.start.isoformat() if result.hypnogram.start else None,
@@ -204,13 +261,16 @@ def facts_of(result: NightResult) -> dict[str, Any]:
         "statistics_uncorrected": sleep_statistics(uncorrected) if uncorrected else None,
         "surprisal": _surprisal_facts(result.surprisal),
         "heart_and_breath": _body_facts(result.body),
+        "event_epochs": {
+            found.kind: _event_facts(found, result.hypnogram) for found in result.event_epochs
+        },
         "alarms": [asdict(alarm) for alarm in result.alarms],
         "agreement": agreements or None,
         "reference": reference.scorer if reference else None,
         "channels": [record.to_json() for record in signals.channels] if signals else [],
         "dropped": signals.dropped if signals else {},
         "view": {"name": signals.view.name, "hash": signals.view.hash} if signals else None,
-        "notes": [*reading.notes, *result.hypnogram.notes, *result.body_notes],
+        "notes": list(result.notes),
         "versions": versions(),
     }
 
@@ -234,6 +294,19 @@ def _body_facts(body: BodyReport | None) -> dict[str, Any] | None:
         "by_stage": body.by_stage,
         "sources": body.sources,
         "ahi_rule": body.rule or None,
+    }
+
+
+def _event_facts(found: EventEpochs, hypnogram: Hypnogram) -> dict[str, Any]:
+    """Return what weights say of an event in each epoch, and what the numbers are not."""
+    return {
+        "about": NO_INDEX,
+        "threshold": LIKELY,
+        "rule": found.rule,
+        "weights": found.weights,
+        "channels": found.channels,
+        "statistics": event_statistics(found, hypnogram),
+        "proba": found.proba.astype(np.float64).round(4),
     }
 
 
@@ -269,12 +342,13 @@ def report_of(result: NightResult) -> NightReport:
         ranges_source=ranges_source,
         channels=_channel_rows(result),
         eeg=_first_eeg(result),
-        signals=_traces(reading.signals),
+        signals=traces_of(reading.signals) if reading.signals else (),
         comparison=comparison,
         provenance=_provenance(result),
         simulated=result.simulated,
-        notes=(*reading.notes, *result.hypnogram.notes, *result.body_notes),
+        notes=result.notes,
         body=result.body,
+        event_epochs=result.event_epochs,
     )
 
 
@@ -287,6 +361,8 @@ def summary_row(facts: Mapping[str, Any]) -> dict[str, Any]:
     for which, found in (facts["agreement"] or {}).items():
         row |= {f"{score}_{which}": found[score] for score in ("accuracy", "kappa", "macro_f1")}
         row |= {f"f1_{s.lower()}_{which}": f1 for s, f1 in found["per_stage_f1"].items()}
+    for kind, told in facts.get("event_epochs", {}).items():
+        row[f"{kind}_epochs_per_h"] = told["statistics"]["epochs_per_h"]
     row["simulated"] = bool(facts["simulated"])
     return row
 
@@ -305,18 +381,11 @@ def _shown_metrics(counts: np.ndarray) -> dict[str, float]:
 
 def _first_eeg(result: NightResult) -> Trace | None:
     """Return the EEG of the spectrogram, the first that was read."""
-    traces = _traces(result.staged.reading.signals)
     signals = result.staged.reading.signals
-    names = list(derivations(signals, "eeg")) if signals else []
-    return next((trace for trace in traces if trace.name in names[:1]), None)
-
-
-def _traces(signals: NightSignals | None) -> tuple[Trace, ...]:
-    """Return what was read, as figures need it."""
     if signals is None:
-        return ()
-    units = {record.target: record.unit for record in signals.channels}
-    return tuple(Trace(name, epochs, units[name]) for name, epochs in signals.signals.items())
+        return None
+    names = list(derivations(signals, "eeg"))
+    return next((trace for trace in traces_of(signals) if trace.name in names[:1]), None)
 
 
 def _channel_rows(result: NightResult) -> tuple[ChannelRow, ...]:
@@ -343,10 +412,10 @@ def _channel_rows(result: NightResult) -> tuple[ChannelRow, ...]:
 def _provenance(result: NightResult) -> dict[str, str]:
     """Return where the result comes from, a line each."""
     reading = result.staged.reading
-    lines = {"file": reading.path.name}
+    lines = {"file": result.source["file"], "SHA-256 of the file": result.source["sha256"]}
     for part in (result.staged.stager.provenance, result.correction):
         lines |= {key: str(value) for key, value in part.items() if not isinstance(value, dict)}
     if reading.signals is not None:
         lines["view"] = f"{reading.signals.view.name} ({reading.signals.view.hash[:12]})"
     lines["versions"] = ", ".join(f"{name} {number}" for name, number in versions().items())
-    return lines | {"rerun": "python main_stage_slm.py --config config.json (beside this folder)"}
+    return lines | {"rerun": result.rerun}

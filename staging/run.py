@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -21,13 +21,15 @@ from nights.night import Night
 from nights.outcome import Outcome, Refusal, Step
 from recordings.channels import Candidate, parse_overrides, read_overrides
 from recordings.formats import open_recording
+from recordings.recording import Recording
 from staging import pooled
 from staging.batch import Source
 from staging.corrector import Corrector
+from staging.events import EventDetector, EventReading, read_for_events
 from staging.quality_signals import drop_bad_signals
 from staging.references import find_scoring
 from staging.results import DONE, NightResult, judge, source_facts, summary_row, write_night
-from staging.stage import Reading, Stager, stage_reading
+from staging.stage import Reading, StagedNight, Stager, stage_reading
 from staging.telling import line, tell
 
 T = TypeVar("T")
@@ -44,6 +46,7 @@ class NightInput:
     channels: str
     events: tuple[Event, ...] = ()
     overrides: Mapping[str, Candidate] = field(default_factory=dict)
+    for_events: tuple[EventReading, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class NightReader:
         Only so many epochs from the start.
     drop_bad : bool
         Leave out signals with an alarm that forbids trust.
+    detectors : tuple of EventDetector
+        Weights of apnea and hypopnea; a night they cannot read is staged without them.
     """
 
     stager: Stager
@@ -71,6 +76,7 @@ class NightReader:
     scoring: str = "auto"
     n_epochs: int | None = None
     drop_bad: bool = False
+    detectors: tuple[EventDetector, ...] = ()
 
     def __call__(self, source: Source) -> NightInput:
         """Read a recording, or a stored night (its sidecar)."""
@@ -80,16 +86,21 @@ class NightReader:
             found = replace(found, reading=replace(found.reading, signals=kept))
         if self.n_epochs is None:
             return found
-        return replace(found, reading=found.reading.head(self.n_epochs))
+        return replace(
+            found,
+            reading=found.reading.head(self.n_epochs),
+            for_events=tuple(events.head(self.n_epochs) for events in found.for_events),
+        )
 
     def _recorded(self, source: Source) -> NightInput:
         recording = open_recording(source.path)
         reading = self.stager.read(recording, overrides=self.overrides, vote=self.vote)
         table = reading.montage.table(recording) if reading.montage else "no channels are read"
-        found = find_scoring(recording, self.scoring)
-        if found is None:
-            return NightInput(reading, None, table, overrides=self.overrides)
-        return NightInput(reading, found.hypnogram, table, found.events, self.overrides)
+        scored, heard = find_scoring(recording, self.scoring), self._for_events(recording)
+        if scored is None:
+            return NightInput(reading, None, table, overrides=self.overrides, for_events=heard)
+        hypnogram, events = scored.hypnogram, scored.events
+        return NightInput(reading, hypnogram, table, events, self.overrides, heard)
 
     def _stored(self, source: Source) -> NightInput:
         night = Night.open(source.path)
@@ -97,14 +108,60 @@ class NightReader:
         hypnogram = night.hypnogram
         reference = hypnogram if self.scoring != "none" and hypnogram.scored.any() else None
         events = tuple(night.events) if self.scoring != "none" else ()
-        return NightInput(
-            reading, reference, f"stored channels: {', '.join(night.channels)}", events
-        )
+        table = f"stored channels: {', '.join(night.channels)}"
+        heard = self._for_events(night)
+        return NightInput(reading, reference, table, events, for_events=heard)
+
+    def _for_events(self, night: Recording | Night) -> tuple[EventReading, ...]:
+        """Read what every detector needs."""
+        how = {"overrides": self.overrides, "drop_bad": self.drop_bad}
+        return tuple(read_for_events(detector, night, **how) for detector in self.detectors)  # type: ignore[arg-type]
 
 
 def named_channels(texts: Sequence[str], file: Path | None) -> dict[str, Candidate]:
     """Return the channels named on the command line; they go before those of the file."""
     return (read_overrides(file) if file else {}) | parse_overrides(texts)
+
+
+def stage_night(
+    name: str,
+    night: NightInput,
+    stager: Stager,
+    corrector: Corrector | None,
+    step: Callable[[str], None],
+) -> NightResult:
+    """Stage, correct and judge one night that was read; `step` is told what begins.
+
+    The one order of these steps, for runs over many nights and for the local page.
+    """
+    step("stage")
+    staged = stage_reading(night.reading, stager)
+    step("correct")
+    hypnogram = corrector(staged.hypnogram, staged.voices) if corrector else staged.hypnogram
+    step("judge")
+    return judge_night(name, night, staged, hypnogram, corrector)
+
+
+def judge_night(
+    name: str,
+    night: NightInput,
+    staged: StagedNight,
+    hypnogram: Hypnogram,
+    corrector: Corrector | None,
+) -> NightResult:
+    """Judge stages of a night: as `corrector` left them, or as a person did afterwards."""
+    prior = getattr(corrector, "prior", None)
+    return judge(
+        name,
+        staged,
+        hypnogram,
+        corrector.provenance if corrector else {},
+        night.reference,
+        prior.model if prior else None,
+        events=night.events,
+        overrides=night.overrides,
+        for_events=night.for_events,
+    )
 
 
 class StagingRun:
@@ -158,25 +215,7 @@ class StagingRun:
         begun = time.monotonic()
         step("read")
         night = coming.result()
-        step("stage")
-        staged = stage_reading(night.reading, self.stager)
-        step("correct")
-        hypnogram = staged.hypnogram
-        if self.corrector:
-            hypnogram = self.corrector(hypnogram, staged.voices)
-        correction = self.corrector.provenance if self.corrector else {}
-        prior = getattr(self.corrector, "prior", None)
-        language_model = prior.model if prior else None
-        result = judge(
-            source.name,
-            staged,
-            hypnogram,
-            correction,
-            night.reference,
-            language_model,
-            events=night.events,
-            overrides=night.overrides,
-        )
+        result = stage_night(source.name, night, self.stager, self.corrector, step)
         step("write")
         write_night(self.out / source.name, result, self.settings)
         self._log(result, time.monotonic() - begun)
@@ -230,10 +269,15 @@ class StagingRun:
         """Refuse a finished night whose file or settings are not today's."""
         folder = self.out / source.name
         known = json.loads((folder / DONE).read_text(encoding="utf-8"))
-        if known["source"] != source_facts(source.path):
+        today = source_facts(source.path)  # its hash would have the file read again
+        if any(known["source"].get(key) != value for key, value in today.items()):
             raise ValueError(f"{folder}: results of another or an older file; --force redoes it")
         then, now = known["settings"], self.settings
-        changed = [f"{key} was {then.get(key)}" for key in now if then.get(key) != now[key]]
+        changed = [  # a setting that was not known then was off
+            f"{key} was {then.get(key)}"
+            for key in now
+            if (then.get(key) or None) != (now[key] or None)
+        ]
         if changed:
             told = ", ".join(changed)
             raise ValueError(

@@ -298,7 +298,7 @@ def load_stager(
     from engine.weights import manifest
     from staging.networks import NetworkStager
 
-    stagers = [weights.name for weights in manifest().values() if weights.view]
+    stagers = [weights.name for weights in manifest().values() if weights.is_stager]
     if path.suffix != ".safetensors" and name not in stagers:
         raise ValueError(
             f"no stager {name!r}; there are yasa, {', '.join(stagers)}, a .safetensors file of a "

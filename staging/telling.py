@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evaluation.event_epochs import EventEpochs, event_statistics
 from evaluation.metrics import confusion, metrics_from
 from nights.hypnogram import Hypnogram
 from staging.results import NightResult
@@ -28,7 +29,8 @@ def tell(result: NightResult, channels: str, folder: Path) -> str:
     """Return everything a person wants to see of a single night on the console."""
     hypnogram, uncorrected = result.hypnogram, result.uncorrected
     lines = [*result.simulated, "Channels:", channels, ""]
-    lines += [f"note: {note}" for note in (*result.staged.reading.notes, *hypnogram.notes)]
+    notes = (*result.staged.reading.notes, *hypnogram.notes, *result.event_notes)
+    lines += [f"note: {note}" for note in notes]
     lines += [f"{alarm.severity}: {alarm.message}" for alarm in result.alarms] or ["No alarm."]
     shown = [name for name in SHOWN if name in result.statistics]
     lines += ["", *(f"{name:<18} {result.statistics[name]:>8.1f}" for name in shown)]
@@ -36,8 +38,18 @@ def tell(result: NightResult, channels: str, folder: Path) -> str:
         changed = int((uncorrected.stages != hypnogram.stages).sum())
         lines.append(f"{'changed epochs':<18} {changed:>8d} of {hypnogram.n_epochs}")
     lines += _agreement(result)
+    lines += [_epochs_of(found, hypnogram) for found in result.event_epochs]
     lines += ["", f"Look at {folder}/report.html; hypnogram.csv and .edf lie beside it."]
     return "\n".join(lines) + "\n"
+
+
+def _epochs_of(found: EventEpochs, hypnogram: Hypnogram) -> str:
+    """Return how many epochs probably hold an event, in words that nobody takes for an AHI."""
+    told = event_statistics(found, hypnogram)
+    return (
+        f"{found.kind} probable in {told['epochs']:.0f} epochs of sleep, "
+        f"{told['epochs_per_h']:.1f} per hour of sleep (epochs, not events: no AHI)"
+    )
 
 
 def _agreement(result: NightResult) -> list[str]:

@@ -24,6 +24,7 @@ logger = logging.getLogger("nightstack")
 State = Literal["waiting", "working", "done", "failed", "stopped"]
 Work = Callable[..., Any]
 LONGEST_S = 3600.0  # nothing this page does takes so long: a reader caught by a damaged file
+_NICE = 10  # steps behind the server, whose answers a person waits for while panning
 _LOOK_S = 0.2  # how often a running job is asked for news
 
 
@@ -188,6 +189,8 @@ def _follow(job: Job, worker: _Worker) -> bool:
 def _work(pipe: Connection) -> None:
     """Do jobs until the server is gone; the main function of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which ends us
+    os.nice(_NICE)
+    threading.Thread(target=_end_with_server, daemon=True).start()
     logging.basicConfig()
     while True:
         try:
@@ -202,6 +205,14 @@ def _work(pipe: Connection) -> None:
             # A visitor's file may break anything; the process goes on, the log keeps the place.
             logger.error("job %s failed:\n%s", work.__name__, traceback.format_exc())
             pipe.send(("failed", f"something unforeseen happened ({type(error).__name__})"))
+
+
+def _end_with_server() -> None:
+    """End this process when the server has gone, in the middle of a job too."""
+    server = multiprocessing.parent_process()
+    assert server is not None
+    server.join()
+    os._exit(1)
 
 
 def one_thread() -> None:

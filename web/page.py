@@ -8,6 +8,7 @@ import queue
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,22 @@ class Page:
         self.readers.close()
         self.stagers.close()
         self.visitors.close()  # last: nobody writes any more
+
+    def refuse_unknown(self) -> None:
+        """Raise for a stager chosen at the start that nobody could choose; YASA is always here.
+
+        Raises
+        ------
+        ValueError
+            If there is no such stager, or its weights are not on this machine.
+        """
+        if self.settings.stager == work.YASA:
+            return
+        self._offered.finished.wait()
+        if self._offered.state != "done":
+            raise ValueError(self._offered.error)
+        if reason := _not_offered(self._offered.result["stagers"], self.settings.stager):
+            raise ValueError(f"--stager {self.settings.stager}: {reason}")
 
     async def about(self) -> dict[str, Any]:
         """Return what can be asked for, and the limits."""
@@ -129,6 +146,8 @@ class Page:
             {
                 "id": night.id,
                 "name": night.name,
+                "title": night.title,
+                "show_file_name": night.show_file_name,
                 "bytes": night.n_bytes,
                 "upload_s": round(night.upload_s, 3),
                 "recording": night.facts,
@@ -186,10 +205,8 @@ class Page:
     ) -> dict[str, Any]:
         """Queue a night for staging; what was staged of it before is given up."""
         offered = await self.offered()
-        there = [row["name"] for row in offered["stagers"] if row["there"]]
-        unknown = [name for name in stager.split(",") if name not in there]
-        if unknown:  # the name could else be a path
-            raise Refusal(422, f"No stager {unknown[0]!r} here; there are {', '.join(there)}.")
+        if reason := _not_offered(offered["stagers"], stager):  # the name could else be a path
+            raise Refusal(422, reason)
         if decoder not in offered["decoders"]:
             raise Refusal(
                 422, f"No decoder {decoder!r}; there are {', '.join(offered['decoders'])}."
@@ -197,7 +214,7 @@ class Page:
         await self.choose(night, channels)
         if (running := night.jobs.get("stage")) is not None:
             running.stop()
-        order = work.Order(night.name, stager, decoder, channels, vote, self.settings.device)
+        order = work.Order(night.title, stager, decoder, channels, vote, self.settings.device)
         night.order, night.review = order, None
         night.jobs["stage"] = self._submit(
             self.stagers, work.stage, night.path, night.results, order
@@ -210,7 +227,9 @@ class Page:
             raise Refusal(409, "This night is not staged yet.")
         with night.lock:
             if night.review is None:
-                night.review, night.reported = Review(night.jobs["stage"].result), 0
+                assert night.order is not None  # what is staged was ordered
+                night.review = Review(night.jobs["stage"].result)
+                night.reported = (night.review.version, night.order.name)
             return night.review
 
     def result(self, night: Night) -> dict[str, Any]:
@@ -241,15 +260,17 @@ class Page:
             return path.read_bytes(), media_type
 
     async def report(self, night: Night) -> bytes:
-        """Return the report as the night stands; it is written anew after changes by hand."""
+        """Return the report as the night stands; it is written anew where it differs."""
         review = self.review(night)
-        version, order = review.version, night.order
-        if version != night.reported:
+        stands = (review.version, night.title)
+        assert night.order is not None  # what is staged was ordered
+        if stands != night.reported:
+            order = replace(night.order, name=night.title)
             uncorrected = review.staged.uncorrected
             arguments = (night.path, night.results, order, review.hypnogram, uncorrected)
             night.jobs["report"] = self._submit(self.stagers, work.report, *arguments)
             await _result(night.jobs["report"], night)
-            night.reported = version
+            night.reported = stands
         return (night.results / "report.html").read_bytes()
 
     def _submit(self, crew: Crew, work: Work, *args: Any) -> Job:
@@ -267,6 +288,20 @@ class Page:
             "error": _for_visitor(job.error, night),
             "seconds": {step: round(s, 3) for step, s in job.seconds.items()},
         }
+
+
+def _not_offered(stagers: Sequence[dict[str, Any]], wanted: str) -> str:
+    """Return why a stager, or one of a list `a,b`, cannot be had here; empty when it can."""
+    there = {row["name"]: row["there"] for row in stagers}
+    for name in wanted.split(","):
+        if name not in there:
+            here = ", ".join(known for known, is_there in there.items() if is_there)
+            return f"No stager {name!r} here; there are {here}."
+        if not there[name]:
+            return (
+                f"No stager {name!r} here: get its weights with python main_weights.py get {name}."
+            )
+    return ""
 
 
 def _is_staged(night: Night) -> bool:

@@ -144,52 +144,61 @@ def read_piece(
         Where `build` wrote.
     shown : Shown
     from_s, to_s : float
-        Seconds from the first sample; the columns outside the recording are left out.
+        Seconds from the first sample; what lies outside the recording is left out.
     n_columns : int
         Pixels of the whole stretch.
 
     Returns
     -------
     Piece or None
-        None where the stretch lies outside the recording.
+        The samples where they are few; else columns of whole bins, none wider than a pixel and
+        none narrower than half of one. They lie where the signal puts them, not the stretch: they
+        stay the same while it moves. None where the stretch lies outside the recording.
     """
-    n, per_column = shown.n_samples, (to_s - from_s) * shown.rate_hz / n_columns  # samples
-    if per_column <= SAMPLES_PER_COLUMN:
-        first, last = max(0, int(from_s * shown.rate_hz)), min(n, int(to_s * shown.rate_hz) + 2)
-        if last <= first:
-            return None
+    per_column = (to_s - from_s) * shown.rate_hz / n_columns  # samples
+    wide = 1 if per_column <= SAMPLES_PER_COLUMN else int(per_column)
+    first = max(0, int(from_s * shown.rate_hz))
+    last = min(shown.n_samples, int(to_s * shown.rate_hz) + 2)
+    if last <= first:
+        return None
+    if wide == 1:
         values = _numbers(folder, shown, first, last)
         return Piece(values, first / shown.rate_hz, 1 / shown.rate_hz)
-    starts = from_s * shown.rate_hz + per_column * np.arange(n_columns + 1)
-    inside = np.flatnonzero((starts[1:] > 0) & (starts[:-1] < n))
-    if not inside.size:
-        return None
-    edges = np.clip(starts[inside[0] : inside[-1] + 2], 0, n)
-    values = _columns(folder, shown, edges, per_column)
-    return Piece(
-        values, from_s + inside[0] * (to_s - from_s) / n_columns, per_column / shown.rate_hz
-    )
+    values, first, wide = _columns(folder, shown, first, last, wide)
+    return Piece(values, first / shown.rate_hz, wide / shown.rate_hz)
 
 
-def _columns(folder: Path, shown: Shown, edges: np.ndarray, per_column: float) -> np.ndarray:
-    """Return the lowest and highest (columns, 2) between the edges, from the level that fits."""
+def _columns(
+    folder: Path, shown: Shown, first: int, last: int, wide: int
+) -> tuple[np.ndarray, int, int]:
+    """Return lowest and highest (columns, 2) of samples, the first of them and their width.
+
+    A column is as many bins of the coarsest level that fits as make at most `wide` samples.
+    """
     span, bins, start, each = 1, shown.n_samples, 0, 1
     for level_bins, level_start in levels(shown.n_samples):
-        if span * FACTOR > per_column:
+        if span * FACTOR > wide:
             break
         span, bins, start, each = span * FACTOR, level_bins, level_start, 2
-    first, last = int(edges[0] // span), min(bins, int(-(-edges[-1] // span)))
-    level = _numbers(folder, shown, start + each * first, start + each * last).reshape(-1, each)
-    cuts = np.minimum((edges[:-1] // span).astype(np.intp), last - 1) - first
-    low = np.minimum.reduceat(np.ascontiguousarray(level[:, 0]), cuts)
-    high = np.maximum.reduceat(np.ascontiguousarray(level[:, -1]), cuts)
-    return np.stack([low, high], axis=1)
+    together = wide // span
+    column = span * together
+    begin, end = together * (first // column), min(bins, together * -(-last // column))
+    level = _numbers(folder, shown, start + each * begin, start + each * end).reshape(-1, each)
+    if missing := -len(level) % together:  # the last column of the recording spans what is left
+        level = np.pad(level, ((0, missing), (0, 0)), mode="edge")
+    values = np.empty((len(level) // together, 2), np.int16)
+    values[:, 0], values[:, 1] = level[::together, 0], level[::together, -1]
+    for i in range(1, together):  # at most FACTOR - 1: faster than one reduction along an axis
+        np.minimum(values[:, 0], level[i::together, 0], out=values[:, 0])
+        np.maximum(values[:, 1], level[i::together, -1], out=values[:, 1])
+    return values, begin * span, column
 
 
 def _numbers(folder: Path, shown: Shown, first: int, last: int) -> np.ndarray:
     """Read some of the numbers of a signal; nothing else of its file is touched."""
-    path = folder / f"{shown.key}.i16"
-    return np.fromfile(path, "<i2", last - first, offset=2 * first)
+    with (folder / f"{shown.key}.i16").open("rb", buffering=0) as file:
+        file.seek(2 * first)
+        return np.frombuffer(file.read(2 * (last - first)), "<i2")
 
 
 def _build_lead(recording: Recording, lead: Lead, kind: str, folder: Path) -> Shown:

@@ -38,6 +38,12 @@ class Staging(Channels):
     vote: bool = Field(default=False, description="every EEG derivation votes")
 
 
+class Naming(BaseModel):
+    """Whether the file's name, which may name a person, stands in what is taken away."""
+
+    show_file_name: bool
+
+
 class Scored(BaseModel):
     """A stage given by hand to an epoch (counted from 0)."""
 
@@ -173,8 +179,18 @@ def _scoring(router: APIRouter, page: Page) -> None:
 
 
 def _take_away(router: APIRouter, page: Page) -> None:
-    """Add files."""
+    """Add files, and what they are called."""
     mine = _mine(page)
+
+    @router.put(
+        "/nights/{night_id}/naming",
+        tags=["results"],
+        summary="Show the file's name in the report and in the names of files, or not",
+    )
+    def naming(request: Request, night_id: str, given: Naming) -> Any:
+        night = mine(request, night_id)
+        night.show_file_name = given.show_file_name
+        return page.describe(night)
 
     @router.get(
         "/nights/{night_id}/hypnogram.{kind}",
@@ -185,7 +201,7 @@ def _take_away(router: APIRouter, page: Page) -> None:
         night = mine(request, night_id)
         content, media_type = page.export(night, kind)
         return Response(
-            content, media_type=media_type, headers=_saved_as(f"{night.name}-hypnogram.{kind}")
+            content, media_type=media_type, headers=_saved_as(f"{night.stem}-hypnogram.{kind}")
         )
 
     @router.get("/nights/{night_id}/report.html", tags=["results"], summary="The report")
@@ -193,7 +209,7 @@ def _take_away(router: APIRouter, page: Page) -> None:
         night = mine(request, night_id)
         headers = {"content-security-policy": REPORT_POLICY}
         if save:
-            headers |= _saved_as(f"{night.name}-report.html")
+            headers |= _saved_as(f"{night.stem}-report.html")
         return Response(await page.report(night), media_type="text/html", headers=headers)
 
 

@@ -27,7 +27,8 @@ DESCRIPTION = """Upload a recording, correct its channels, stage it, review it, 
 Keep the cookie of the first answer: your nights hang on it. Requests that change something carry
 the header X-Nightstack: 1. A server with a token wants Authorization: Bearer TOKEN.
 """
-MOST_CONNECTIONS = 128  # more are answered 503 by the server itself
+# More are all answered 503 by the server itself; 64 visitors with a browser's six each are fewer.
+MOST_CONNECTIONS = 512
 _SWEEP_S = 30.0
 
 
@@ -66,10 +67,25 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def serve(settings: Settings, *, ready: bool = False) -> None:
-    """Serve until stopped by hand; with `ready`, stop as soon as the first request could come."""
+def serve(settings: Settings, announce: Callable[[], object], *, ready: bool = False) -> None:
+    """Serve until stopped by hand; with `ready`, stop as soon as the first request could come.
+
+    `announce` is called when it is sure that there will be a page.
+
+    Raises
+    ------
+    ValueError
+        If the stager chosen in the settings is not on this machine.
+    """
+    app = create_app(settings)
+    try:
+        app.state.page.refuse_unknown()
+        announce()
+    except BaseException:  # no start, or Ctrl+C while waiting: nothing may stay behind
+        app.state.page.close()
+        raise
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_level="warning",

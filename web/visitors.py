@@ -1,6 +1,6 @@
 """Who has which recordings: visitors are kept apart, their folders are removed after them.
 
-All folders lie in one temporary folder that this process made; nothing else is ever removed.
+All folders lie in one temporary folder that this process made (`web.folder`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from web.crew import Job
+from web.folder import UploadFolder
 from web.pyramid import Shown
 from web.refusal import Refusal
 from web.review import Review
@@ -32,10 +33,13 @@ class Night:
         Of this night alone.
     name : str
         What the visitor calls it, made safe (`web.uploads.shown_name`).
+    number : int
+        Which of the visitor's recordings it is, from 1.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.id, self.folder, self.name = folder.name, folder, name
+    def __init__(self, folder: Path, name: str, number: int) -> None:
+        self.id, self.folder, self.name, self.number = folder.name, folder, name, number
+        self.show_file_name = False  # in what is taken away: it may name a person
         self.path = folder  # the recording itself, once it is whole
         self.n_bytes, self.upload_s = 0, 0.0
         self.jobs: dict[str, Job] = {}
@@ -44,8 +48,19 @@ class Night:
         self.drawn_by_hand: list[Shown] = []  # derivations a person named
         self.order: Order | None = None
         self.review: Review | None = None
-        self.reported = 0  # version of the review that the files in `results` show
+        self.reported = (0, "")  # version of the review, and title, of the files in `results`
         self.lock = threading.Lock()
+
+    @property
+    def title(self) -> str:
+        """What the recording is called in its report."""
+        kind = self.path.suffix.removeprefix(".").upper()
+        return self.name if self.show_file_name else f"recording {self.number} ({kind})"
+
+    @property
+    def stem(self) -> str:
+        """What the names of files that are taken away begin with."""
+        return self.name if self.show_file_name else f"recording-{self.number}"
 
     @property
     def signals(self) -> Path:
@@ -88,6 +103,7 @@ class Visitor:
     def __init__(self) -> None:
         self.nights: dict[str, Night] = {}
         self.uploading = 0
+        self.n_uploads = 0  # of all times: no two recordings of a visitor share a number
         self.seen = time.monotonic()
 
 
@@ -101,7 +117,8 @@ class Visitors:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.folder = Path(tempfile.mkdtemp(prefix="nightstack-page-"))  # for this user's eyes only
+        self._upload_folder = UploadFolder()
+        self.folder = self._upload_folder.path
         self._known: dict[str, Visitor] = {}
         self._uploads = 0
         self._leftover: list[Path] = []
@@ -124,7 +141,8 @@ class Visitors:
             If this visitor, or all together, have too many already.
         """
         owner = self._admit(visitor)
-        night = Night(Path(tempfile.mkdtemp(dir=self.folder)), name)
+        owner.n_uploads += 1
+        night = Night(Path(tempfile.mkdtemp(dir=self.folder)), name, owner.n_uploads)
         owner.uploading += 1
         self._uploads += 1
         try:
@@ -163,7 +181,7 @@ class Visitors:
             for night in known.nights.values():
                 night.remove()
         self._known.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._upload_folder.remove()
 
     def _admit(self, visitor: str) -> Visitor:
         """Return the visitor who wants to upload, or say why not now."""

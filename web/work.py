@@ -7,8 +7,9 @@ night stay on disk, so that the server never holds more than a hypnogram.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,8 @@ from recordings.recording import Recording
 from web.pyramid import Lead, build
 
 Tell = Callable[[str], None]
-UNCORRECTED = "none"
-# Of the five stages, and of W L D R; the numbers behind both are in their cards.
-LANGUAGE_MODELS = {5: "sleepgpt-open", 4: "sleepgpt-open-4"}
+YASA, UNCORRECTED = "yasa", "none"
+LANGUAGE_MODEL = "sleepgpt-open"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Order:
     """
 
     name: str
-    stager: str = "yasa"
+    stager: str = YASA
     decoder: str = "greedy"
     channels: Mapping[str, str] | None = None
     vote: bool = False
@@ -77,9 +77,9 @@ def offered(*, step: Tell) -> dict[str, Any]:
     from staging.correct import DENOISER
     from staging.decoders import DECODERS
 
-    stagers = [{"name": "yasa", "there": True, "licence": "BSD-3-Clause", "reads": "one EEG"}]
+    stagers = [{"name": YASA, "there": True, "licence": "BSD-3-Clause", "reads": "one EEG"}]
     for weights in manifest().values():
-        if weights.view:
+        if weights.is_stager:
             there = weights.converted.exists() or weights.path.exists()
             facts = {"name": weights.name, "there": there, "licence": weights.licence}
             stagers.append(facts | {"reads": f"view {weights.view}"})
@@ -91,7 +91,7 @@ def warm(stager: str, decoder: str, device: str, *, step: Tell) -> None:
     """Load what the first visitor will most likely ask for."""
     loaded = _stager(stager, device)
     _corrector(decoder, len(loaded.classes))
-    if stager == "yasa":
+    if stager == YASA:
         import yasa  # noqa: F401  # its imports take longer than staging a short recording
 
 
@@ -150,27 +150,21 @@ def draw(path: Path, folder: Path, leads: Sequence[Lead], *, step: Tell) -> list
 
 def stage(path: Path, folder: Path, order: Order, *, step: Tell) -> Staged:
     """Stage a recording, correct it, judge it, and write its results into `folder`."""
-    from staging.results import judge, write_night
-    from staging.stage import stage_reading
+    from staging.results import write_night
+    from staging.run import stage_night
 
     step("load")
     stager = _stager(order.stager, order.device)
     corrector = _corrector(order.decoder, len(stager.classes))
     step("read")
     night = _read(path, order, stager)
-    step("stage")
-    staged = stage_reading(night.reading, stager)
-    step("correct")
-    hypnogram = corrector(staged.hypnogram) if corrector else staged.hypnogram
-    correction, model = _provenance(corrector)
-    step("judge")
-    result = judge(order.name, staged, hypnogram, correction, night.reference, model)
+    result = stage_night(order.name, night, stager, corrector, step)
     step("write")
-    write_night(folder, result, _settings(order))
+    write_night(folder, _as_page(result, order), _settings(order))
     facts = json.loads((folder / "night.json").read_text(encoding="utf-8"))
     facts["read"] = night.channels
     of_signals = _of_signals(result)
-    return Staged(hypnogram, result.uncorrected, result.reference, of_signals, facts)
+    return Staged(result.hypnogram, result.uncorrected, result.reference, of_signals, facts)
 
 
 def report(
@@ -183,19 +177,20 @@ def report(
     step: Tell,
 ) -> None:
     """Write the results again with the stages a person has reviewed."""
-    from staging.results import judge, write_night
+    from staging.results import write_night
+    from staging.run import judge_night
     from staging.stage import StagedNight
 
     step("load")
     stager = _stager(order.stager, order.device)
-    correction, model = _provenance(_corrector(order.decoder, len(stager.classes)))
+    corrector = _corrector(order.decoder, len(stager.classes))
     step("read")
     night = _read(path, order, stager)
     staged = StagedNight(night.reading, uncorrected or reviewed, stager)
     step("judge")
-    result = judge(order.name, staged, reviewed, correction, night.reference, model)
+    result = judge_night(order.name, night, staged, reviewed, corrector)
     step("write")
-    write_night(folder, result, _settings(order))
+    write_night(folder, _as_page(result, order), _settings(order))
 
 
 def _montage(recording: Recording, channels: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -221,6 +216,18 @@ def _read(path: Path, order: Order, stager: Any) -> Any:
     return reader(Source(path, order.name))
 
 
+def _as_page(result: Any, order: Order) -> Any:
+    """Return a result under the name the visitor wants, with the command that gives it again."""
+    named = [f"{target}={channel}" for target, channel in (order.channels or {}).items()]
+    correction = (
+        ["--no-correction"] if order.decoder == UNCORRECTED else ["--decoder", order.decoder]
+    )
+    flags = ["--stager", order.stager, *correction, *(["--vote"] if order.vote else [])]
+    flags += ["--channel", *named] if named else []
+    rerun = f"python main_stage_slm.py FILE {shlex.join(flags)}"
+    return replace(result, file=order.name, rerun=rerun)
+
+
 def _settings(order: Order) -> dict[str, Any]:
     """Return what decided a result, as `night.json` keeps it."""
     return plain(asdict(order))
@@ -234,14 +241,6 @@ def _of_signals(result: Any) -> tuple[Any, ...]:
     return tuple(alarm for alarm in result.alarms if alarm not in of_stages)
 
 
-def _provenance(corrector: Any) -> tuple[dict[str, Any], Any]:
-    """Return what a corrector says of itself, and its language model."""
-    if corrector is None:
-        return {}, None
-    prior = getattr(corrector, "prior", None)
-    return corrector.provenance, prior.model if prior else None
-
-
 @cache
 def _stager(name: str, device: str) -> Any:
     """Load a stager once per process; only names of `offered` come here, never a path."""
@@ -253,8 +252,9 @@ def _stager(name: str, device: str) -> Any:
 @cache
 def _corrector(decoder: str, n_classes: int) -> Any:
     """Load a correction once per process, with the language model of as many stages."""
+    from engine.weights import for_classes
     from staging.corrector import Corrector
 
     if decoder == UNCORRECTED:
         return None
-    return Corrector(LANGUAGE_MODELS[n_classes], decoder=decoder)
+    return Corrector(for_classes(LANGUAGE_MODEL, n_classes), decoder=decoder)

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
+from evaluation.event_epochs import LIKELY, EventEpochs, event_statistics
 from evaluation.plots.style import CHANGED, COLOURS, FAINT, INK, STYLE, TOP_TO_BOTTOM, shown
 from evaluation.traces import Course, Trace, spectrogram
 from nights.hypnogram import Hypnogram
@@ -31,6 +32,7 @@ def night_figure(
     reference: Hypnogram | None = None,
     eeg: Trace | None = None,
     courses: Sequence[Course] = (),
+    events: Sequence[EventEpochs] = (),
 ) -> Figure:
     """Compose the picture of a night; panels without data are left out.
 
@@ -46,14 +48,17 @@ def night_figure(
         One EEG for the spectrogram, with as many epochs as the hypnogram.
     courses : sequence of Course
         Values per epoch, such as heart rate and breaths, each a panel at the bottom.
+    events : sequence of EventEpochs
+        How probable an apnea or a hypopnea is in each epoch, each a panel above the courses.
 
     Raises
     ------
     ValueError
         If the pieces differ in their number of epochs.
     """
-    _check_lengths(hypnogram, raw, reference, eeg, *courses)
+    _check_lengths(hypnogram, raw, reference, eeg, *courses, *events)
     rows = _rows(hypnogram, raw, reference, eeg)
+    rows += [(draw_event_epochs, 0.62, (found, hypnogram)) for found in events]
     rows += [(draw_course, 0.62, (course, hypnogram)) for course in courses]
     heights = [row[1] for row in rows]
     with matplotlib.rc_context(STYLE):
@@ -94,13 +99,17 @@ def _margins(height: float) -> dict[str, float]:
     return {"left": 0.075, "right": 0.91, "bottom": 0.5 / inches, "top": 1 - 0.3 / inches}
 
 
-def _check_lengths(hypnogram: Hypnogram, *others: Hypnogram | Trace | Course | None) -> None:
+def _check_lengths(
+    hypnogram: Hypnogram, *others: Hypnogram | Trace | Course | EventEpochs | None
+) -> None:
     """Refuse pieces of another length, naming both."""
     for other in others:
         if other is None:
             continue
         if isinstance(other, Hypnogram):
             epochs = other.n_epochs
+        elif isinstance(other, EventEpochs):
+            epochs = len(other.proba)
         else:
             epochs = len(other.samples if isinstance(other, Trace) else other.values)
         if epochs != hypnogram.n_epochs:
@@ -207,6 +216,24 @@ def draw_course(axes: Axes, course: Course, hypnogram: Hypnogram) -> None:
     axes.locator_params(axis="y", nbins=3)
     axes.grid(axis="y", color="#e8eaee", linewidth=0.6)
     _frame(axes, hypnogram, course.name.replace(" ", "\n", 1))
+    _hatch_unscored(axes, hypnogram)
+
+
+def draw_event_epochs(axes: Axes, found: EventEpochs, hypnogram: Hypnogram) -> None:
+    """Draw the probability of an event in each epoch, and above it where one was scored."""
+    edges = _edges_h(hypnogram)
+    axes.stairs(np.nan_to_num(found.proba), edges, fill=True, color=COLOURS["R"], linewidth=0)
+    axes.axhline(LIKELY, color=INK, linewidth=0.6, linestyle=(0, (4, 3)))
+    told = event_statistics(found, hypnogram)
+    said = f"{told['epochs']:.0f} asleep\np ≥ {LIKELY:g}"
+    if found.scored is not None:
+        for epoch in np.flatnonzero(found.scored):
+            axes.axvspan(edges[epoch], edges[epoch + 1], 0.84, 0.97, color=INK, linewidth=0)
+        said += f"\n{told['scored_epochs']:.0f} scored"
+    _say_right(axes, said)
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_ylim(0, 1.25)
+    _frame(axes, hypnogram, f"p of\n{found.kind}")
     _hatch_unscored(axes, hypnogram)
 
 

@@ -144,18 +144,24 @@ def simulate_night(
         sleep, happens, body, faults = np.random.default_rng([seed, night]).spawn(4)
     person = Person.draw(who, age, ahi)
     given = draw_stages(sleep, int(hours * 120), age=age) if stages is None else stages
-    hypnogram = Hypnogram(
-        np.asarray(given),
-        start=start,
-        lights_off_s=0.0,
-        lights_on_s=float(len(given) * EPOCH_S),
-        scorer=SCORER,
-    )
-    if not hypnogram.n_epochs or (hypnogram.stages == UNSCORED).any():
-        raise ValueError("a simulated night needs at least one epoch, and a stage for every epoch")
+    hypnogram = _true_scoring(given, start)
     plan = make_plan(happens, hypnogram.stages, person)
     signals, beats_s = draw_signals(body, plan, MONTAGES[montage])
     add_hum(faults, signals, hum_uv, mains_hz)
     off = take_leads_off(faults, signals, lead_off, mains_hz)
     events = tuple(sorted([*plan.events, *off], key=lambda event: event.onset_s))
     return SimulatedNight(signals, hypnogram, events, beats_s, start, person)
+
+
+def _true_scoring(stages: Sequence[int] | np.ndarray, start: datetime) -> Hypnogram:
+    """Return the stages (E,) on their clock, lights off throughout; refuse what leaves one open."""
+    truth = Hypnogram(
+        np.asarray(stages),
+        start=start,
+        lights_off_s=0.0,
+        lights_on_s=float(len(stages) * EPOCH_S),
+        scorer=SCORER,
+    )
+    if not truth.n_epochs or (truth.stages == UNSCORED).any():
+        raise ValueError("a simulated night needs at least one epoch, and a stage for every epoch")
+    return truth

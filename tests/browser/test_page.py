@@ -141,7 +141,7 @@ def test_doubtful_epochs_are_scored_by_keys_undone_and_saved(
         page.click("#take >> text=CSV")
     path = tmp_path / saved.value.suggested_filename
     saved.value.save_as(path)
-    assert path.name == "night-hypnogram.csv"
+    assert path.name == "recording-1-hypnogram.csv"
     rows = list(csv.DictReader(path.open(encoding="utf-8")))
     assert rows[first - 1]["stage"] == "N3"
     page.keyboard.press("Control+z")
@@ -160,9 +160,22 @@ def test_the_report_opens_beside_and_runs_nothing(person: Person) -> None:
         person.page.click("#take >> text='Report'")
     report = opened.value
     report.wait_for_load_state()
-    assert "night" in report.inner_text("h1")
+    assert "recording 1 (EDF)" in report.inner_text("h1")
     assert report.locator("script").count() == 0
     report.close()
+
+
+def test_the_files_own_name_is_used_when_asked(person: Person) -> None:
+    page = person.page
+    assert "recording 1 (EDF)" in person.text("#called")
+    page.check("#show-file-name")
+    page.wait_for_selector("#called:has-text('“night”')")
+    with page.expect_download() as saved:
+        page.click("#take >> text=Save report")
+    assert saved.value.suggested_filename == "night-report.html"
+    assert "<h1>night" in Path(saved.value.path()).read_text(encoding="utf-8").replace("\n", "")
+    page.uncheck("#show-file-name")
+    page.wait_for_selector("#called:has-text('recording 1 (EDF)')")
 
 
 def test_a_second_person_sees_nothing_of_the_first(
@@ -244,7 +257,7 @@ def test_a_real_recording_is_mapped_by_hand_staged_and_reviewed(
     page.wait_for_selector("#undo:not([disabled])")
     with page.expect_download() as saved:
         page.click("#take >> text=EDF+")
-    assert saved.value.suggested_filename == "excerpt3-hypnogram.edf"
+    assert saved.value.suggested_filename == "recording-1-hypnogram.edf"
     assert person.complaints == []
     assert person.hosts == {f"127.0.0.1:{server.port}"}
 

@@ -94,9 +94,7 @@ def write_edf(
     for (label, samples, _), count in zip(rows, counts, strict=True):
         written = unit if isinstance(unit, str) else unit.get(label, "")
         pair = limits.get(label) if isinstance(limits, Mapping) else limits
-        padded = np.pad(np.asarray(samples, float), (0, n_records * count - len(samples)), "edge")
-        shaped = padded.reshape(n_records, count)
-        pair = pair or _around(samples)
+        shaped, pair = _in_records(samples, n_records, count), pair or _around(samples)
         columns.append(_signal(label, written, shaped, pair, digital_limits, prefilter, bits))
     onsets_s = record_onsets_s or [float(i * seconds) for i in range(n_records)]
     if plus or (plus is None and (annotations or record_onsets_s or start.microsecond or not rows)):
@@ -107,10 +105,7 @@ def write_edf(
         reserved = ""
     told = (str(n_records), str(record_s) if rows else "0", str(len(columns)))
     fixed = _fixed(start, bdf, patient, recording, reserved, told)
-    heads = zip(*(column.head for column in columns), strict=True)
-    table = b"".join(_bytes(x, w) for row, w in zip(heads, WIDTHS, strict=True) for x in row)
-    data = np.concatenate([column.content for column in columns], axis=1).tobytes()
-    path.write_bytes(fixed + table + data)
+    path.write_bytes(fixed + _table(columns))
     return path
 
 
@@ -244,6 +239,19 @@ def _bytes(value: str | bytes, width: int) -> bytes:
     if len(raw) > width:
         raise ValueError(f"{value!r} does not fit into {width} bytes")
     return raw.ljust(width)
+
+
+def _in_records(samples: np.ndarray, n_records: int, count: int) -> np.ndarray:
+    """Return the samples (records, count), the last value repeated behind their end."""
+    missing = n_records * count - len(samples)
+    return np.pad(np.asarray(samples, float), (0, missing), "edge").reshape(n_records, count)
+
+
+def _table(columns: Sequence[_Column]) -> bytes:
+    """Return the header fields of all signals, then all their records."""
+    heads = zip(*(column.head for column in columns), strict=True)
+    table = b"".join(_bytes(x, w) for row, w in zip(heads, WIDTHS, strict=True) for x in row)
+    return table + np.concatenate([column.content for column in columns], axis=1).tobytes()
 
 
 def _whole(count: Fraction) -> int:

@@ -34,7 +34,8 @@ class Server:
     @property
     def uploads(self) -> list[Path]:
         """Return the folders of uploads that are there now."""
-        return [folder for page in self.temporary.glob("nightstack-*") for folder in page.iterdir()]
+        pages = self.temporary.glob("nightstack-*")
+        return [path for page in pages for path in page.iterdir() if path.is_dir()]
 
     @property
     def cpu_s(self) -> float:

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,13 @@ def run(
             save_state(out / "end.pt", {"weights": model.state_dict(), "gradient": gradient})
 
 
-def started(out: Path, plan: Plan, *, environment: dict[str, str], **words: Any) -> BaseProcess:
-    """Return a process that runs `run` with these variables of the environment."""
+def started(
+    *given: Any, environment: dict[str, str], what: Callable[..., None] = run, **words: Any
+) -> BaseProcess:
+    """Return a process that runs `what` with these variables of the environment."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", "torch._dynamo"])  # imported once for all
-    process = context.Process(target=_run_in, args=(environment, out, plan), kwargs=words)
+    process = context.Process(target=_run_in, args=(environment, what, *given), kwargs=words)
     process.start()
     return process
 
@@ -109,11 +112,13 @@ def rows(out: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in json.loads(line).items() if k not in CLOCK} for line in lines]
 
 
-def _run_in(environment: dict[str, str], out: Path, plan: Plan, **words: Any) -> None:
-    """Run `run` on one thread with these variables of the environment."""
+def _run_in(
+    environment: dict[str, str], what: Callable[..., None], *given: Any, **words: Any
+) -> None:
+    """Run `what` on one thread with these variables of the environment."""
     os.environ.update(environment)
     torch.set_num_threads(1)
-    run(out, plan, **words)
+    what(*given, **words)
 
 
 def main() -> int:

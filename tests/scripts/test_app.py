@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from recordings.edf import EdfRecording
 from recordings.scoring import read_scoring
 from recordings.simulate import simulate_night
 from tests.makers.page_server import ROOT, Server, running, settled, uploaded
+from web.folder import MARK, PREFIX
 
 LIMIT_MB = 20
 
@@ -113,7 +115,7 @@ def test_scoring_undo_and_every_export_agree(staged: tuple[Any, dict], tmp_path:
     assert undone["changes"][0]["epoch"] == 6
     for kind in ("csv", "edf", "txt", "xlsx", "json"):
         answer = client.get(f"{at}/hypnogram.{kind}")
-        assert f"night-hypnogram.{kind}" in answer.headers["content-disposition"]
+        assert f"recording-1-hypnogram.{kind}" in answer.headers["content-disposition"]
         (tmp_path / f"h.{kind}").write_bytes(answer.content)
         read = read_scoring(tmp_path / f"h.{kind}").hypnogram.stages
         assert read[5] == 3, kind
@@ -123,6 +125,30 @@ def test_scoring_undo_and_every_export_agree(staged: tuple[Any, dict], tmp_path:
     assert "sandbox" in report.headers["content-security-policy"]
     client.post(f"{at}/undo")
     assert client.get(f"{at}/result").json()["stages"] == before
+
+
+def test_the_name_of_a_file_leaves_the_page_only_when_asked(
+    visitor: Any, recording: Path, tmp_path: Path
+) -> None:
+    night = uploaded(visitor, recording, "Jane Doe 1970.edf")
+    at = f"/api/nights/{night['id']}"
+    assert (night["name"], night["title"]) == ("Jane Doe 1970", "recording 1 (EDF)")
+    visitor.post(f"{at}/staging", json={"decoder": "none", "channels": {"C4": "#1"}})
+    settled(visitor, night["id"])
+    report = visitor.get(f"{at}/report.html?save=true")
+    assert "Jane" not in report.text
+    assert "Jane" not in report.headers["content-disposition"]
+    assert "Jane" not in json.dumps(visitor.get(f"{at}/result").json())
+    assert "recording 1 (EDF)" in report.text
+    assert hashlib.sha256(recording.read_bytes()).hexdigest() in report.text
+    assert "--no-correction --channel" in report.text  # how to do it again without the page
+    visitor.put(f"{at}/naming", json={"show_file_name": True})
+    report = visitor.get(f"{at}/report.html?save=true")
+    assert "Jane Doe 1970" in report.text
+    assert "Jane%20Doe%201970-report.html" in report.headers["content-disposition"]
+    visitor.put(f"{at}/naming", json={"show_file_name": False})
+    assert "Jane" not in visitor.get(f"{at}/report.html").text
+    assert uploaded(visitor, recording)["title"] == "recording 2 (EDF)"
 
 
 def test_visitors_never_see_each_other(staged: tuple[Any, dict], visitor: Any) -> None:
@@ -287,7 +313,7 @@ def test_idle_visitors_are_forgotten(tmp_path: Path) -> None:
         time.sleep(0.01)
         visitors.forget_idle()
         assert visitors.nights("somebody") == {}
-        assert not list(visitors.folder.iterdir())
+        assert [path.name for path in visitors.folder.iterdir()] == [MARK]
     finally:
         visitors.close()
     assert not visitors.folder.exists()
@@ -308,9 +334,35 @@ def test_refused_visitors_take_no_place(tmp_path: Path) -> None:
                 pass
         with pytest.raises(Refusal, match="Too many people"), visitors.upload(new_id(), "night"):
             pass
-        assert len(list(visitors.folder.iterdir())) == 2
+        assert len([path for path in visitors.folder.iterdir() if path.is_dir()]) == 2
     finally:
         visitors.close()
+
+
+def test_the_next_server_removes_what_a_killed_one_left_and_nothing_else(
+    tmp_path: Path, recording: Path
+) -> None:
+    others = tmp_path / f"{PREFIX}others"  # of the same name, but none of ours made it
+    (others / "night").mkdir(parents=True)
+    with running(tmp_path) as killed, running(tmp_path) as alive:
+        for server in (killed, alive):
+            with server.client() as client:
+                night = post(client, recording.read_bytes()).json()["id"]
+                client.post(f"/api/nights/{night}/staging", json={})
+        workers = _children(killed.process.pid)
+        os.kill(killed.process.pid, signal.SIGKILL)
+        killed.process.wait(30)
+        assert workers
+        assert _soon(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        left = {path.parent for path in tmp_path.glob(f"*/{MARK}")}
+        assert len(left) == 2
+        with running(tmp_path) as fresh:
+            now = {path.parent for path in tmp_path.glob(f"*/{MARK}")}
+            assert len(left & now) == 1  # of the one that lives
+            assert len(now) == 2
+            assert any(path.parent in left & now for path in fresh.uploads)
+            assert (others / "night").is_dir()
+    assert list(tmp_path.iterdir()) == [others]
 
 
 # -------------------------------------------------------------------------------------- the script
@@ -330,6 +382,24 @@ def test_help_and_a_dry_run() -> None:
     assert f"http://127.0.0.1:{port}/" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("stager", "reason"),
+    [("no-such", "there are yasa"), ("yasa,no-such", "there are yasa"), ("lpsgm-block4", "")],
+)
+def test_a_stager_that_is_not_here_is_refused_in_one_sentence(stager: str, reason: str) -> None:
+    from engine.weights import entry
+
+    if not reason and entry(stager).converted.exists():
+        pytest.skip(f"the weights of {stager} are on this machine")
+    command = [sys.executable, ROOT / "app.py", "--dry-run", "--port", "0", "--stager", stager]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.startswith("app.py: error: --stager ")
+    assert (reason or f"main_weights.py get {stager}") in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "http://" not in done.stdout
+
+
 def test_a_server_for_others_wants_a_token_and_takes_its_uploads_with_it(
     tmp_path: Path, recording: Path
 ) -> None:
@@ -347,6 +417,12 @@ def test_a_server_for_others_wants_a_token_and_takes_its_uploads_with_it(
         os.kill(server.process.pid, signal.SIGTERM)
         server.process.wait(30)
         assert not list(tmp_path.iterdir())
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text(encoding="ascii").split()]
 
 
 def _soon(true: Any, seconds: float = 20) -> bool:

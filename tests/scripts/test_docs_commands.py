@@ -201,6 +201,17 @@ TABLE = (
         "N=6 HOURS=0.4 bash pretrain.sh simulated && bash pretrain.sh trial --dry-run",
     ),
     Otherwise(
+        r"N=36 bash pretrain\.sh simulated && bash pretrain\.sh respiration",
+        "a quarter of an hour: six people, two steps",
+        "N=6 HOURS=0.4 bash pretrain.sh simulated && "
+        "OUT=runs/breath-$RANDOM bash pretrain.sh respiration --dry-run",
+    ),
+    Otherwise(
+        r"python main_stage_slm\.py night\.edf --events runs/.*",
+        "weights of a quarter of an hour of training: those that ship",
+        "python main_stage_slm.py night.edf --events apnea-small-simulated --out runs/stage-$RANDOM",
+    ),
+    Otherwise(
         r"bash pretrain\.sh (unimodal|multimodal|probe)",
         f"{STAND_INS}; {DAYS}; the networks of 72 million weights would take minutes even so: "
         "`trial` goes through the same programs, tests/scripts/test_main_pretrain.py too",

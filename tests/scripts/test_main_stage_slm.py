@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -80,6 +81,16 @@ def test_a_rerun_skips_what_is_finished_and_deletes_nothing(
     assert stage(*arguments).returncode == 0
     assert (tmp_path / "inside" / "night.json").stat().st_mtime_ns == before
     assert note.read_text() == "mine"
+
+
+def test_a_result_names_the_very_file_it_was_made_from(
+    folder: Path, theirs: Path, tmp_path: Path
+) -> None:
+    assert stage(folder / "inside.edf", "--out", tmp_path, "--stager", theirs).returncode == 0
+    digest = hashlib.sha256((folder / "inside.edf").read_bytes()).hexdigest()
+    known = json.loads((tmp_path / "inside" / "night.json").read_text())
+    assert known["source"]["sha256"] == digest
+    assert digest in (tmp_path / "inside" / "report.html").read_text()
 
 
 def test_results_of_other_settings_are_not_overwritten_unasked(

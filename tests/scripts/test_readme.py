@@ -23,15 +23,16 @@ BLOCKS = [
 ]
 LINES = [line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]
 COMMANDS = sorted({re.split(r"\s+(?:#|&&|\|) ?", line.strip())[0] for line in LINES})
-TYPED = r"(?:python|torchrun)\b[^$]*\bmain_\w+\.py[^$]*$"  # not the lines of a scheduler's script
-ENTRIES = sorted(path.stem for path in ROOT.glob("main_*.py"))
+# Not the lines of a scheduler's script.
+TYPED = r"(?:python|torchrun)\b[^$]*\b(?:main_\w+|app)\.py[^$]*$"
+ENTRIES = sorted(path.stem for path in (*ROOT.glob("main_*.py"), ROOT / "app.py"))
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if re.match(TYPED, c)])
 def test_flags_told_are_known(command: str) -> None:
     from command_line import parse
 
-    script, _, rest = command[command.index("main_") :].partition(" ")
+    script, _, rest = re.sub(r"^.*?\b(?=main_|app\.)", "", command).partition(" ")
     module, arguments = import_module(Path(script).stem), shlex.split(rest)
     if hasattr(module, "COMMANDS"):
         config, _ = module.COMMANDS[arguments.pop(0)]

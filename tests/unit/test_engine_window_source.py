@@ -94,13 +94,6 @@ def test_small_data_sets_can_count_as_much_as_large_ones(windows: NightWindows) 
     assert shares[1] == pytest.approx(len(plain) * 4 / 2, abs=1)
 
 
-def test_every_stage_can_come_as_often(tmp_path: Path) -> None:
-    path = make_night(tmp_path, stages=[2] * 30 + [0] * 6 + [4] * 4)
-    source = WindowSource(NightWindows([path], ["C4"], 1, seed=0), 4, by_stage=True)
-    counts = Counter(int(s) for batch in drawn(source) for s in batch.stages.flatten())
-    assert max(counts.values()) - min(counts.values()) <= 1
-
-
 def test_few_windows_make_one_batch_and_none_is_refused(tmp_path: Path) -> None:
     path = make_night(tmp_path, stages=[1] * 12)
     assert len(WindowSource(NightWindows([path], ["C4"], 4, seed=0), 64)) == 1

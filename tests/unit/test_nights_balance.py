@@ -50,6 +50,10 @@ def test_quotas_sum_to_what_was_wanted(counts: list[int], n: int, balance: float
     assert min(shares) >= 0
 
 
+def test_what_is_left_goes_to_the_largest_remainder() -> None:
+    assert quotas([8, 1, 1], 3, 0) == [3, 0, 0]  # exact shares 2.4, 0.3, 0.3
+
+
 def test_the_order_follows_from_the_generator() -> None:
     assert order(60, 0.5, seed=1) == order(60, 0.5, seed=1)
     assert order(60, 0.5, seed=1) != order(60, 0.5, seed=2)

@@ -29,10 +29,12 @@ PUBLISHED = {
 }
 
 
-def shares(channels: list[str], n: int = 20_000) -> dict[str, float]:
+def shares(
+    channels: list[str], n: int = 20_000, masking: SignalMasking = wav2sleep_draw
+) -> dict[str, float]:
     """Return how often each subset is drawn."""
     rng = np.random.default_rng(6)
-    drawn = Counter(" ".join(sorted(wav2sleep_draw(rng, channels))) for _ in range(n))
+    drawn = Counter(" ".join(sorted(masking(rng, channels))) for _ in range(n))
     return {subset: count / n for subset, count in drawn.items()}
 
 
@@ -59,3 +61,15 @@ def test_nothing_stays_nothing_and_what_always_drops_is_kept_last() -> None:
     rng = np.random.default_rng(0)
     assert wav2sleep_draw(rng, []) == []
     assert SignalMasking({"THX": 1.0}, ())(rng, ["THX"]) == ["THX"]
+
+
+def test_without_a_fallback_one_is_kept_as_likely_as_it_is_not_left_out() -> None:
+    found = shares(["ABD", "THX"], masking=SignalMasking({"ABD": 0.9, "THX": 0.6}, ()))
+    # alone by its draw, or one of the 54 % in which nothing was left, in proportion 0.1 to 0.4
+    assert found["ABD"] == pytest.approx(0.1 * 0.6 + 0.54 * 0.2, abs=0.01)
+    assert found["THX"] == pytest.approx(0.4 * 0.9 + 0.54 * 0.8, abs=0.01)
+
+
+def test_a_channel_without_a_probability_stays() -> None:
+    found = shares(["ABD", "C4"], n=200)
+    assert set(found) == {"ABD C4", "C4"}

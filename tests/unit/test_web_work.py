@@ -74,7 +74,7 @@ def test_only_weights_that_are_here_can_be_chosen() -> None:
 
 
 def test_an_error_is_told_in_the_words_of_the_page(tmp_path: Path) -> None:
-    night = Night(tmp_path, "my night")
+    night = Night(tmp_path, "my night", 1)
     night.path = tmp_path / "recording.edf"
     error = f"{night.path}: no EEG; name one with --channel C4=LABEL"
     assert _for_visitor(error, night) == "my night: no EEG; name one under Channels"

@@ -48,6 +48,7 @@ function listenToButtons() {
   $("remove").addEventListener("click", remove);
   $("order").addEventListener("submit", stage);
   $("automatic").addEventListener("click", () => name(null));
+  $("show-file-name").addEventListener("change", title);
   $("back").addEventListener("click", () => signals.move(signals.view.from - signals.view.span / 2));
   $("on").addEventListener("click", () => signals.move(signals.view.from + signals.view.span / 2));
   $("lower").addEventListener("click", () => signals.grow(0.8));
@@ -235,6 +236,14 @@ async function stage(event) {
     tell($("stage-error"), error.message);
     $("stage").disabled = false;
   }
+}
+
+/** Call what is taken away by the file's name, or not. */
+async function title() {
+  try {
+    night = await ask("PUT", `/nights/${night.id}/naming`, { show_file_name: $("show-file-name").checked });
+  } catch (error) { tell($("night-error"), error.message); }
+  panels.showTake(night, about);
 }
 
 async function remove() {

@@ -96,6 +96,10 @@ export function showTake(night, about) {
   const report = make("a", { className: "button", href: `${at}/report.html`, target: "_blank", rel: "noopener" }, "Report");
   const links = about.exports.map((kind) => make("a", { className: "button", href: `${at}/hypnogram.${kind}`, download: "" }, SAVED_AS[kind] ?? kind));
   $("take").replaceChildren(report, make("a", { className: "button", href: `${at}/report.html?save=true`, download: "" }, "Save report"), ...links);
+  $("show-file-name").checked = night.show_file_name;
+  $("called").textContent = night.show_file_name
+    ? `The report and the files are called “${night.title}”.`
+    : `The report says “${night.title}”: the name of a file may name a person.`;
   $("take-card").hidden = false;
 }
 
