@@ -111,6 +111,11 @@ TABLE = (
         status=1,
     ),
     Otherwise(
+        r"(python main_stage_slm\.py night\.edf --events) runs/.*",
+        "weights of a quarter of an hour of training: those that ship",
+        r"\1 apnea-small-simulated --out runs/stage-$RANDOM",
+    ),
+    Otherwise(
         r"python main_stage_slm\.py night\.edf( .*)?",
         "each keeps its own results: a rerun would skip the night",
         "{} --out runs/stage-$RANDOM",
@@ -205,11 +210,6 @@ TABLE = (
         "a quarter of an hour: six people, two steps",
         "N=6 HOURS=0.4 bash pretrain.sh simulated && "
         "OUT=runs/breath-$RANDOM bash pretrain.sh respiration --dry-run",
-    ),
-    Otherwise(
-        r"python main_stage_slm\.py night\.edf --events runs/.*",
-        "weights of a quarter of an hour of training: those that ship",
-        "python main_stage_slm.py night.edf --events apnea-small-simulated --out runs/stage-$RANDOM",
     ),
     Otherwise(
         r"bash pretrain\.sh (unimodal|multimodal|probe)",
