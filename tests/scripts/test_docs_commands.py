@@ -448,6 +448,19 @@ def test_the_folder_of_the_page_becomes_a_data_set_by_person(workplace: Workplac
         assert line in written or line.startswith("person"), line
 
 
+@pytest.mark.slow
+def test_the_tutorial_gives_what_it_tells(workplace: Workplace) -> None:
+    page = ROOT / "docs" / "tutorial.md"
+    assert not [told for command in commands(page) if (told := workplace.run(command))]
+    runs = workplace.root / "tutorial" / "runs"
+    scores = json.loads((runs / "arnn" / "results.json").read_text(encoding="utf-8"))["scores"]
+    assert scores["kappa"] == pytest.approx(0.733, abs=0.1)  # as told; other processors round
+    assert (runs / "stage" / "BAR0001N1" / "report.html").exists()
+    assert (runs / "night" / "comparison.html").exists()
+    corrected = json.loads((runs / "correction" / "results.json").read_text(encoding="utf-8"))
+    assert corrected["generic"]["kappa"] > corrected["none"]["kappa"] + 0.05
+
+
 @pytest.mark.parametrize("rule", TABLE, ids=lambda rule: rule.told[:40])
 def test_every_line_of_the_table_speaks_of_a_command_that_is_told(rule: Otherwise) -> None:
     assert any(rule_of(command) is rule for command in EVERY), f"no page tells {rule.told}"
