@@ -419,14 +419,26 @@ def programs(socket: str) -> dict[str, str]:
     }
 
 
+QUICK = {"docs/reproduction.md", "docs/your_data.md"}
+# Pages that read nothing of the shared material
+ALONE = {f"docs/{name}.md" for name in ("cluster", "tutorial", "web", "your_data", "your_model")}
+
+
 def pages() -> list:
-    """Return the pages, those that take long marked as slow."""
-    quick = {"README.md": False, "docs/reproduction.md": True, "docs/your_data.md": True}
+    """Return the pages that tell commands; those that take long are marked as slow."""
     named = [str(page.relative_to(ROOT)) for page in PAGES if commands(page)]
-    return [pytest.param(name, marks=() if quick.get(name) else pytest.mark.slow) for name in named]
+    return [
+        pytest.param(
+            name,
+            marks=[
+                *([] if name in QUICK else [pytest.mark.slow]),
+                *([] if name in ALONE else [pytest.mark.data("real/ucddb")]),
+            ],
+        )
+        for name in named
+    ]
 
 
-@pytest.mark.data("real/ucddb")
 @pytest.mark.parametrize("page", pages())
 def test_every_command_of_the_page_does_its_work(page: str, workplace: Workplace) -> None:
     wrong = [told for command in commands(ROOT / page) if (told := workplace.run(command))]
