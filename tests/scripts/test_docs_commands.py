@@ -90,6 +90,11 @@ TABLE = (
         swap=(("/shared/", "shared/"),),
     ),
     Otherwise(
+        r"(python (?:main_preprocess\.py run (?:HMC|MASS)|-m preprocess\.hmc) .*?)( --out data)?",
+        "nights of minutes, not all with an ECG: kept apart from those that are trained on",
+        r"\1 --out data-in-miniature --skip-errors",
+    ),
+    Otherwise(
         r"bash demo\.sh my_night\.edf",
         "installs first: the command that it ends with",
         "python main_stage_slm.py my_night.edf --out runs/demo",
