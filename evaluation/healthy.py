@@ -8,8 +8,8 @@ Boulos et al., Normal polysomnography parameters in healthy adults, Lancet Respi
 7(6), 2019, doi:10.1016/S2213-2600(19)30057-8: 169 studies, 5,273 people.
 
 Both as their abstracts give them. That of Mitterling does not say whether a value is a median and
-its brackets percentiles or a range, nor what its shares of stages are shares of; of Boulos only what
-ten years of age change stands there, so the values by age of its tables are missing here.
+its brackets percentiles or a range, nor what its shares of stages are shares of; of Boulos only
+what ten years of age change stands there, so the values by age of its tables are missing here.
 """
 
 from __future__ import annotations
