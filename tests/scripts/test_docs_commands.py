@@ -207,14 +207,15 @@ TABLE = (
     ),
     Otherwise(
         r"bash pretrain\.sh simulated && bash pretrain\.sh trial",
-        "minutes: four people of a quarter hour, two steps",
-        "N=6 HOURS=0.4 bash pretrain.sh simulated && bash pretrain.sh trial --dry-run",
+        "minutes: 24 minutes each, two steps, in folders without other laboratories",
+        "export RAW=raw-own STORE=data-own OUT=runs/own-$RANDOM N=12 HOURS=0.4; "
+        "bash pretrain.sh simulated && bash pretrain.sh trial --dry-run",
     ),
     Otherwise(
         r"N=36 bash pretrain\.sh simulated && bash pretrain\.sh respiration",
-        "a quarter of an hour: six people, two steps",
-        "N=6 HOURS=0.4 bash pretrain.sh simulated && "
-        "OUT=runs/breath-$RANDOM bash pretrain.sh respiration --dry-run",
+        "a quarter of an hour: twelve people, 24 minutes each, two steps",
+        "export RAW=raw-own STORE=data-own OUT=runs/own-$RANDOM N=12 HOURS=0.4; "
+        "bash pretrain.sh simulated && bash pretrain.sh respiration --dry-run",
     ),
     Otherwise(
         r"bash pretrain\.sh (unimodal|multimodal|probe)",
