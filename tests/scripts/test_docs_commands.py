@@ -236,7 +236,7 @@ TABLE = (
     Otherwise(
         r"python -m benchmarks\.stagers_on_simulated .*",
         "a quarter of an hour: one stager for a second",
-        "{} --stagers tinysleepnet-cnn --seconds 1 --out runs/stagers",
+        "{} --stagers tinysleepnet-cnn --cpu-seconds 1 --out runs/stagers",
         ("data/psg9/Simulated", "data/seq3/Simulated", "data/bb100/Simulated", "data/cr/Simulated"),
     ),
     Otherwise(
