@@ -78,7 +78,11 @@ def pretrain(cfg: Pretraining) -> dict[str, Any]:
         nights = gather(cfg.nights)
         split = _divided(cfg, nights, recipe)
         seen = _check_unseen(nights, split, encoders)
-        parts = parts_of(_recorded(nights, model.channels), split.folds[0])
+        recorded = _recorded(nights, model.channels)
+        there = {night.name for night in recorded}  # the split is of every night, for all encoders
+        fold = split.folds[0].items()
+        kept = {part: tuple(name for name in names if name in there) for part, names in fold}
+        parts = parts_of(recorded, kept)
         if cfg.dry_run:
             parts = shortest(parts)
         folder = RunFolder(cfg.out, resume=cfg.resume, writers=cfg.writers)

@@ -7,9 +7,9 @@ doi:10.5665/sleep.4730: one night in a laboratory, 19 to 77 years, scored by the
 Boulos et al., Normal polysomnography parameters in healthy adults, Lancet Respiratory Medicine
 7(6), 2019, doi:10.1016/S2213-2600(19)30057-8: 169 studies, 5,273 people.
 
-Both as their abstracts give them. That of Mitterling does not say whether its brackets are a range
-or percentiles, nor what its shares of stages are shares of; of Boulos only what ten years of age
-change stands there, so the values by age of its tables are missing here.
+Both as their abstracts give them. That of Mitterling does not say whether a value is a median and
+its brackets percentiles or a range, nor what its shares of stages are shares of; of Boulos only
+what ten years of age change stands there, so the values by age of its tables are missing here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 SOURCES = (
-    "Healthy adults up to 30 and over 60 years, median with the limits that the abstract brackets: "
+    "Healthy adults up to 30 and over 60 years, value and limits as the abstract has them: "
     "Mitterling et al., Sleep 2015, doi:10.5665/sleep.4730 (AHI: all ages, AASM rules of 2012). "
     "Change in ten years, with 95 % interval: Boulos et al., Lancet Respir Med 2019, "
     "doi:10.1016/S2213-2600(19)30057-8. No norm for one person."

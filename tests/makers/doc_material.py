@@ -51,15 +51,15 @@ def folder_of_nights(folder: Path) -> None:
 
 
 def own_folder(folder: Path) -> None:
-    """Write somebody's raw data: five people, the scoring of each beside the recording."""
+    """Write somebody's raw data: five people, one of them twice, a stage a line beside each."""
     from recordings.simulate import simulate_night
 
     folder.mkdir(parents=True)
-    for number in range(1, 6):
-        night = simulate_night(number, hours=0.4, montage="aasm9")
-        night.write(folder / f"person{number}_a.edf", scoring="none")
-        stages = "".join(f"{name}\n" for name in night.hypnogram.names)
-        (folder / f"person{number}_a.txt").write_text(stages, encoding="utf-8")
+    for number, name in enumerate(("anna_1", "anna_2", "bela_1", "cora_1", "dora_1", "egon_1")):
+        night = simulate_night(number, hours=HOURS, montage="aasm9")
+        night.write(folder / f"{name}.edf", scoring="none")
+        stages = "".join(f"{stage}\n" for stage in night.hypnogram.names)
+        (folder / f"{name}.txt").write_text(stages, encoding="utf-8")
 
 
 def predictions(path: Path) -> None:
@@ -207,15 +207,14 @@ def stand_in(folder: Path) -> None:
 
 
 def split(path: Path) -> None:
-    """Write folds by person, or parts, under the name of a published split."""
+    """Write two folds by person of the data set that is trained on with them."""
     from preprocess.splitting import make_split
 
     store = path.parents[1]
     for dataset in STORES[store.name]:
         make(f"data/{store.name}/{dataset}", store.parents[1])
-    only = {"mass20": ["MASS"], "sleepedf20": ["SleepEDF"], "centre": ["HANG7"]}.get(path.stem, [])
-    shares = ("train=0.5", "val=0.25", "test=0.25")
-    make_split(store, path.stem, dataset=only, folds=2 if only else 0, shares=shares, val_share=0.4)
+    only = {"trial": "MASS", "sleepedf20": "SleepEDF"}[path.stem]
+    make_split(store, path.stem, dataset=[only], folds=2, val_share=0.4)
 
 
 def weights(path: Path) -> None:
@@ -280,7 +279,7 @@ GIVEN: dict[str, Callable[[Path], object]] = {
     **{f"data/{view}/{name}": stand_in for view, names in STORES.items() for name in names},
     **{
         f"data/{view}/splits/{name}.json": split
-        for view, name in (("seq3", "mass20"), ("bb100", "sleepedf20"), ("cr", "wav2sleep"))
+        for view, name in (("seq3", "trial"), ("bb100", "sleepedf20"))
     },
     **{f"runs/{run}/best.safetensors": weights for run in ("lpsgm", "wav2sleep-causal")},
     "my_htn.safetensors": weights,

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
 SHELL = ("bash", "sh", "")
 # A block with one of these is typed as a whole: a line of it sets what a later one uses
-TOGETHER = re.compile(r"^(?:export |read |mkdir |\w+=)", re.MULTILINE)
+TOGETHER = re.compile(r"^(?:export |read |mkdir |\w+=\$\()", re.MULTILINE)
 
 
 @dataclass(frozen=True)

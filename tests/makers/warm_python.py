@@ -28,7 +28,7 @@ def serve(address: str, *, stages: bool) -> None:
     for module in SLOW:
         __import__(module)
     if stages:
-        _stage_once()
+        _compile()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -41,23 +41,18 @@ def serve(address: str, *, stages: bool) -> None:
             connection.close()
 
 
-def _stage_once() -> None:
-    """Let YASA stage noise: what it compiles at its first night takes seconds too."""
+def _compile() -> None:
+    """Let YASA compute its features once: what it compiles then takes seconds.
+
+    It stages nothing: its classifier starts threads, which a fork would wait for in vain.
+    """
+    import mne
     import numpy as np
+    import yasa
 
-    from recordings.simulate import simulate_night
-    from staging.stage import load_stager, stage
-
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device, not a file
-        np.seterr(all="ignore")
-        sys.stdout, kept = nowhere, sys.stdout
-        night = Path("warm.edf")
-        simulate_night(1, hours=0.2, montage="sleepedf").write(night)
-        from recordings.formats import open_recording
-
-        stage(open_recording(night), load_stager("yasa"))
-        night.unlink()
-        sys.stdout = kept
+    noise = np.random.default_rng(0).normal(0, 2e-5, (1, 100 * 30 * 20))
+    raw = mne.io.RawArray(noise, mne.create_info(["C4"], 100, "eeg", verbose=False), verbose=False)
+    yasa.SleepStaging(raw, eeg_name="C4").fit()
 
 
 def _answer(connection: socket.socket) -> None:

@@ -6,6 +6,7 @@ Where a command cannot run as it stands, `TABLE` says why, and what is run in it
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -89,6 +90,11 @@ TABLE = (
         swap=(("/shared/", "shared/"),),
     ),
     Otherwise(
+        r"(python (?:main_preprocess\.py run (?:HMC|MASS)|-m preprocess\.hmc) .*?)( --out data)?",
+        "nights of minutes, not all with an ECG: kept apart from those that are trained on",
+        r"\1 --out data-in-miniature --skip-errors",
+    ),
+    Otherwise(
         r"bash demo\.sh my_night\.edf",
         "installs first: the command that it ends with",
         "python main_stage_slm.py my_night.edf --out runs/demo",
@@ -108,6 +114,11 @@ TABLE = (
         "quarter hours are distrusted, as the flag wants it told",
         "{} --out runs/strict",
         status=1,
+    ),
+    Otherwise(
+        r"(python main_stage_slm\.py night\.edf --events) runs/.*",
+        "weights of a quarter of an hour of training: those that ship",
+        r"\1 apnea-small-simulated --out runs/stage-$RANDOM",
     ),
     Otherwise(
         r"python main_stage_slm\.py night\.edf( .*)?",
@@ -145,13 +156,13 @@ TABLE = (
     Otherwise(
         r"bash train\.sh (seqsleepnet|e2e-arnn|trial-seqsleepnet)",
         f"{STAND_INS}; {DAYS}",
-        "OUT=runs/recipe-$RANDOM {} --dry-run",
-        ("data/seq3/MASS", "data/seq3/Simulated", "data/seq3/splits/mass20.json"),
+        "SPLIT=trial OUT=runs/recipe-$RANDOM {} --dry-run",
+        ("data/seq3/MASS", "data/seq3/Simulated", "data/seq3/splits/trial.json"),
     ),
     Otherwise(
         r"bash train\.sh tinysleepnet",
-        DAYS,
-        "OUT=runs/recipe-$RANDOM {} --dry-run",
+        f"{DAYS}; the simulated nights have no Fpz-Cz",
+        "OUT=runs/recipe-$RANDOM {} --dry-run --channels C4",
         ("data/bb100/SleepEDF", "data/bb100/splits/sleepedf20.json"),
     ),
     Otherwise(
@@ -171,8 +182,12 @@ TABLE = (
         r"( --out \S+)?( --accumulate 1)?( --resume)?",
         f"{STAND_INS}; {DAYS}; one process for torchrun, since tests/learning/ proves several",
         r"\1\3 --dry-run --out runs/train-$RANDOM",
-        ("data/seq3/splits/mass20.json",),
-        swap=(("--node-rank NUMBER", "--node-rank 0"),),
+        ("data/seq3/splits/trial.json",),
+        swap=(
+            ("--node-rank NUMBER", "--node-rank 0"),
+            ("--split mass20", "--split trial"),
+            ("--find-batch", "--find-batch --memory-mb 4000"),  # wanted where there is no GPU
+        ),
     ),
     Otherwise(
         r"bash diagnose\.sh (mnc|open)",
@@ -192,8 +207,15 @@ TABLE = (
     ),
     Otherwise(
         r"bash pretrain\.sh simulated && bash pretrain\.sh trial",
-        "minutes: four people of a quarter hour, two steps",
-        "N=6 HOURS=0.4 bash pretrain.sh simulated && bash pretrain.sh trial --dry-run",
+        "minutes: 24 minutes each, two steps, in folders without other laboratories",
+        "export RAW=raw-own STORE=data-own OUT=runs/own-$RANDOM N=12 HOURS=0.4; "
+        "bash pretrain.sh simulated && bash pretrain.sh trial --dry-run",
+    ),
+    Otherwise(
+        r"N=36 bash pretrain\.sh simulated && bash pretrain\.sh respiration",
+        "a quarter of an hour: twelve people, 24 minutes each, two steps",
+        "export RAW=raw-own STORE=data-own OUT=runs/own-$RANDOM N=12 HOURS=0.4; "
+        "bash pretrain.sh simulated && bash pretrain.sh respiration --dry-run",
     ),
     Otherwise(
         r"bash pretrain\.sh (unimodal|multimodal|probe)",
@@ -214,7 +236,7 @@ TABLE = (
     Otherwise(
         r"python -m benchmarks\.stagers_on_simulated .*",
         "a quarter of an hour: one stager for a second",
-        "{} --stagers tinysleepnet-cnn --seconds 1 --out runs/stagers",
+        "{} --stagers tinysleepnet-cnn --cpu-seconds 1 --out runs/stagers",
         ("data/psg9/Simulated", "data/seq3/Simulated", "data/bb100/Simulated", "data/cr/Simulated"),
     ),
     Otherwise(
@@ -403,18 +425,58 @@ def programs(socket: str) -> dict[str, str]:
     }
 
 
+QUICK = {"docs/reproduction.md", "docs/your_data.md"}
+# Pages that read nothing of the shared material
+ALONE = {f"docs/{name}.md" for name in ("cluster", "tutorial", "web", "your_data", "your_model")}
+
+
 def pages() -> list:
-    """Return the pages, those that take long marked as slow."""
-    quick = {"README.md": False, "docs/reproduction.md": True, "docs/your_data.md": True}
+    """Return the pages that tell commands; those that take long are marked as slow."""
     named = [str(page.relative_to(ROOT)) for page in PAGES if commands(page)]
-    return [pytest.param(name, marks=() if quick.get(name) else pytest.mark.slow) for name in named]
+    return [
+        pytest.param(
+            name,
+            marks=[
+                *([] if name in QUICK else [pytest.mark.slow]),
+                *([] if name in ALONE else [pytest.mark.data("real/ucddb")]),
+            ],
+        )
+        for name in named
+    ]
 
 
-@pytest.mark.data("real/ucddb")
 @pytest.mark.parametrize("page", pages())
 def test_every_command_of_the_page_does_its_work(page: str, workplace: Workplace) -> None:
     wrong = [told for command in commands(ROOT / page) if (told := workplace.run(command))]
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_the_folder_of_the_page_becomes_a_data_set_by_person(workplace: Workplace) -> None:
+    typed = commands(ROOT / "docs" / "your_data.md")
+    assert not [told for command in typed[:5] if (told := workplace.run(command))]
+    sidecars = sorted((workplace.root / "data" / "psg9" / "my_folder").glob("*.json"))
+    persons = [json.loads(path.read_text(encoding="utf-8"))["person"] for path in sidecars]
+    assert len(persons) == 6
+    assert len(set(persons)) == 5
+    (shown,) = (
+        block for block in blocks(ROOT / "docs" / "your_data.md") if block.language == "toml"
+    )
+    written = (workplace.root / "my_folder" / "dataset.toml").read_text(encoding="utf-8")
+    for line in shown.text.splitlines():
+        assert line in written or line.startswith("person"), line
+
+
+@pytest.mark.slow
+def test_the_tutorial_gives_what_it_tells(workplace: Workplace) -> None:
+    page = ROOT / "docs" / "tutorial.md"
+    assert not [told for command in commands(page) if (told := workplace.run(command))]
+    runs = workplace.root / "tutorial" / "runs"
+    scores = json.loads((runs / "arnn" / "results.json").read_text(encoding="utf-8"))["scores"]
+    assert scores["kappa"] == pytest.approx(0.733, abs=0.1)  # as told; other processors round
+    assert (runs / "stage" / "BAR0001N1" / "report.html").exists()
+    assert (runs / "night" / "comparison.html").exists()
+    corrected = json.loads((runs / "correction" / "results.json").read_text(encoding="utf-8"))
+    assert corrected["generic"]["kappa"] > corrected["none"]["kappa"] + 0.05
 
 
 @pytest.mark.parametrize("rule", TABLE, ids=lambda rule: rule.told[:40])

@@ -1,4 +1,4 @@
-"""What the pages say is so: links lead somewhere, files exist, papers' numbers are those we keep."""
+"""What the pages say is so: links lead somewhere, and numbers of the papers are those we keep."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ NO_FILES = {
     *("manifest.jsonl", "embedding.png", "night.png", "epoch_0120.png", "maps.npz"),
     *("explain.json", "train.slurm", "preprocess.slurm", "night.edf", "night.csv"),
     *("test_best.pth", "requirements.txt", "openapi.json", "reproduced-SYSTEM-TABLE.md"),
+    "band_power.py",
 }
 ENDINGS = r"(?:py|sh|md|cff|txt|json|toml|npz|png|edf|csv|html|slurm|safetensors|jsonl|pt|pth)"
 

@@ -74,6 +74,16 @@ def test_a_dry_run_writes_every_output_and_says_who_was_seen(eeg: Path) -> None:
     assert len(card["seen"]) >= 2
 
 
+def test_nights_without_the_channel_take_no_part(tmp_path: Path) -> None:
+    cohorts = Cohort(8, hours=0.25), Cohort(3, site="BAR", hours=0.25, montage="aasm9")  # no ECG
+    store = simulated_store(tmp_path, *cohorts, view="shhs7") / "shhs7"
+    shares = ["--val-share", "0.3", "--test-share", "0.2"]
+    out = pretrained(store, tmp_path / "run", "ecg-small", *TINY, *shares)
+    seen = json.loads((out / "best.json").read_text())["seen"]
+    assert seen
+    assert not [night for night in seen if "BAR" in night]
+
+
 def test_several_modalities_stand_on_the_encoders_that_were_named(eeg: Path, several: Path) -> None:
     import torch
 

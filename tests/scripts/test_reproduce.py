@@ -1,4 +1,4 @@
-"""`reproduce.sh` as a person runs it, and the tutorial as a person types it."""
+"""`reproduce.sh` as a person runs it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,6 @@ from evaluation.reproduction import Row, beside, find_table, published_tables, r
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = [(system, name) for system, tables in published_tables().items() for name in tables]
-TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-TYPED = [
-    line
-    for block in re.findall(r"```bash\n(.*?)```", TUTORIAL, re.DOTALL)
-    for line in block.splitlines()
-]
 
 
 def run(*words: str, **variables: str) -> subprocess.CompletedProcess:
@@ -194,25 +188,6 @@ def test_results_of_another_command_are_refused(tmp_path: Path) -> None:
     row = Row("x", "accuracy", None, "results.json", ("scores", "accuracy"), "")
     with pytest.raises(ValueError, match="holds no scores / accuracy; delete it and run again"):
         reproduced(row, tmp_path)
-
-
-@pytest.mark.slow
-def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for line in TYPED:
-        words = [str(ROOT / w) if w.startswith("main_") else w for w in shlex.split(line)]
-        words[0] = sys.executable
-        done = subprocess.run(
-            words, capture_output=True, text=True, env=env, cwd=tmp_path, check=False
-        )
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-    runs = tmp_path / "tutorial" / "runs"
-    scores = json.loads((runs / "arnn" / "results.json").read_text())["scores"]
-    assert scores["kappa"] == pytest.approx(0.733, abs=0.1)  # as told; other processors round
-    assert (runs / "stage" / "BAR0001N1" / "report.html").exists()
-    assert (runs / "night" / "comparison.html").exists()
-    corrected = json.loads((runs / "correction" / "results.json").read_text())
-    assert corrected["generic"]["kappa"] > corrected["none"]["kappa"] + 0.05
 
 
 def test_subsets_of_signals_come_into_the_table_by_cohort(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ def test_only_what_the_night_has_is_set_beside_it() -> None:
     ]
 
 
-def test_medians_lie_within_their_brackets() -> None:
+def test_values_lie_within_their_brackets() -> None:
     for told in HEALTHY.values():
         for text in filter(None, (told.young, told.old)):
-            median, low, high = map(float, re.findall(r"[\d.]+", text))
-            assert low <= median <= high
+            value, low, high = map(float, re.findall(r"[\d.]+", text))
+            assert low <= value <= high
 
 
 def test_the_report_sets_them_beside_the_night_with_both_sources() -> None:

@@ -34,7 +34,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 Hypnogram(np.array([0, 2])),
                 view={"name": "v", "hash": "0"},
                 person=f"ds-p{person:02}",
-                sidecar={"labels": {"diagnosis": "ill" if person % 3 == 0 else "well"}},
+                sidecar={
+                    "labels": {"diagnosis": "ill" if person % 3 == 0 else "well"},
+                    "part": "DS-first" if person < 4 else "DS-other",
+                },
             )
     write_manifest(root)
     return root
@@ -50,6 +53,14 @@ def test_persons_stay_on_one_side(store: Path) -> None:
     assert "train 12 nights of 6 persons, test 12 nights of 6 persons" in text
     groups = read_groups(store)
     assert not leaks(read_split(store / "splits/plain.json", groups), groups)
+
+
+def test_a_part_of_a_data_set_can_be_divided_alone(store: Path) -> None:
+    make_split(store, "part", dataset=["DS-first"], folds=2, val_share=0)
+    told = {night for fold in saved(store, "part") for night in fold["test"]}
+    assert sorted(told) == [f"DS/p{person:02}n{night}" for person in range(4) for night in (1, 2)]
+    with pytest.raises(ValueError, match="no nights of DS-second"):
+        make_split(store, "part", dataset=["DS-second"])
 
 
 def test_each_label_is_divided_alike(store: Path) -> None:
