@@ -74,7 +74,10 @@ def find_batch_size(
         raise ValueError(f"a batch of {target} cannot be shared by {distributed.size()} processes")
     device = next(model.parameters()).device
     if device.type == "cpu" and not limit_mb:
-        raise ValueError("on a CPU the batch size is found under a limit of memory: give limit_mb")
+        raise ValueError(
+            "on a CPU the batch size is found under a limit of memory: give limit_mb "
+            "(on the command line --memory-mb)"
+        )
     peaks: dict[int, float] = {}
     for size in (size for size in range(1, share + 1) if share % size == 0):
         if limit_mb and _foreseen_mb(peaks, size) > limit_mb:

@@ -116,7 +116,8 @@ def draw_folds(
     n_folds : int
         Number of folds, at most the number of persons.
     val_share : float
-        Share of the persons not tested in a fold that validate; 0 makes no part `val`.
+        Share of the persons not tested in a fold that validate, at least one if there are two; 0
+        makes no part `val`.
 
     Raises
     ------
@@ -129,7 +130,9 @@ def draw_folds(
     folds = []
     for number, tested in enumerate(_deal(groups, [1 / n_folds] * n_folds, seed, labels)):
         others = {night: person for night, person in groups.items() if person not in tested}
-        train, val = _deal(others, [1 - val_share, val_share], seed + 1 + number, labels)
+        n_others = len(set(others.values()))
+        share = max(val_share, 1 / n_others) if val_share and n_others > 1 else val_share
+        train, val = _deal(others, [1 - share, share], seed + 1 + number, labels)
         parts = {"train": train, "val": val, "test": tested}
         if not val_share:
             del parts["val"]

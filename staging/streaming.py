@@ -1,6 +1,6 @@
 """A recording that still grows, staged epoch by epoch: the stages of the whole night at once.
 
-    python -m staging.streaming night.edf --stager weights.safetensors --out night.csv
+    python -m staging.streaming night.edf weights.safetensors --out night.csv
 
 For causal weights of wav2sleep. Each epoch is staged when its last sample has come, from itself and
 those before it; memory and time per epoch do not depend on the length of the recording. A row per
@@ -44,8 +44,8 @@ class Config:
     """Stage an EDF or BDF file while it is being written; one row per epoch.
 
     Examples:
-      python -m staging.streaming night.edf --stager runs/causal/best.safetensors
-      python -m staging.streaming night.edf --stager causal.safetensors --channel ECG=Herz
+      python -m staging.streaming night.edf runs/causal/best.safetensors
+      python -m staging.streaming night.edf causal.safetensors --channel ECG=Herz
     """
 
     path: Path  # the file; it may not be there yet

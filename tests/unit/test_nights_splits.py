@@ -70,6 +70,14 @@ def test_folds_test_every_person_once_and_validate_others() -> None:
     assert set(draw_folds("f", GROUPS, 7, seed=0).folds[0]) == {"train", "test"}
 
 
+def test_somebody_validates_in_every_fold_of_a_few_persons() -> None:
+    split = draw_folds("few", {f"{p}/1": p for p in "abcde"}, 5, seed=0, val_share=0.1)
+    assert [len(fold["val"]) for fold in split.folds] == [1] * 5
+    assert [len(fold["train"]) for fold in split.folds] == [3] * 5
+    two = draw_folds("two", {"a/1": "a", "b/1": "b"}, 2, seed=0, val_share=0.1)
+    assert [len(fold["train"]) for fold in two.folds] == [1, 1]
+
+
 @pytest.mark.parametrize("n_folds", [1, 41])
 def test_impossible_numbers_of_folds_are_refused(n_folds: int) -> None:
     with pytest.raises(ValueError, match=f"{n_folds} folds of 40 persons: 2 to 40"):
