@@ -11,9 +11,9 @@ probe    frozen pre-trained encoder, classifier on its embeddings
 scratch  the same network from drawn weights, every weight learns
 tuned    pre-trained encoder, every weight learns on
 
-Scratch and tuned take `--steps` steps of 32 epochs, judged four times on the two that choose; at 400
-all of the labels have been seen 17 times and scratch has ended. The classifier takes 300 steps, the
-pre-training before it 240.
+Scratch and tuned take `--steps` steps of 32 epochs, judged four times on the two that choose; after
+400 all of the labels have been seen 17 times and scratch has ended. The classifier takes 300 steps,
+the pre-training before it 240.
 
 Nobody slept these nights: the figure tells that the code learns what it shall, not how well people
 would be staged. About 12 CPU minutes a seed; seeds can be run one by one, and finished ones stay.

@@ -401,7 +401,8 @@ def _provenance(result: NightResult) -> dict[str, str]:
     reading = result.staged.reading
     lines = {"file": result.source["file"], "SHA-256 of the file": result.source["sha256"]}
     for part in (result.staged.stager.provenance, result.correction):
-        lines |= {key: str(value) for key, value in part.items() if not isinstance(value, dict)}
+        told = {key: value for key, value in part.items() if not isinstance(value, dict)}
+        lines |= {key: str(value) for key, value in told.items() if value not in ("", None)}
     if reading.signals is not None:
         lines["view"] = f"{reading.signals.view.name} ({reading.signals.view.hash[:12]})"
     lines["versions"] = ", ".join(f"{name} {number}" for name, number in versions().items())
