@@ -19,13 +19,7 @@ from evaluation.alarm import SEVERITIES, Alarm, gravest_first
 from evaluation.body import DEFINITIONS as BODY_DEFINITIONS
 from evaluation.body import EVENT_WORDS, BodyReport, examples
 from evaluation.event_epochs import DEFINITIONS as EVENT_DEFINITIONS
-from evaluation.event_epochs import (
-    LIKELY,
-    NO_INDEX,
-    EventEpochs,
-    event_statistics,
-    most_probable,
-)
+from evaluation.event_epochs import NO_INDEX, EventEpochs, event_statistics, most_probable
 from evaluation.event_epochs import RULES as EVENT_RULES
 from evaluation.healthy import SOURCES, Healthy, beside_healthy
 from evaluation.page import number, png_address, render_page, svg_address
@@ -219,7 +213,6 @@ def render(report: NightReport) -> str:
         event_pictures=_event_pictures(report),
         probable=_probable_events(report),
         no_index=NO_INDEX,
-        likely=LIKELY,
         event_definitions=EVENT_DEFINITIONS,
         event_rules=EVENT_RULES,
         agreement=_agreement(report.comparison),

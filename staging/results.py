@@ -172,11 +172,23 @@ def judge(
     nats = None
     if language_model is not None and n_stages(language_model) == len(hypnogram.classes):
         nats = surprisal(hypnogram, language_model, stride=SURPRISAL_STRIDE)
-    of_events = find_all(for_events, hypnogram, events)
-    shown = {"overrides": overrides, "draw": bool(of_events[0])}
-    body = night_body(staged.reading, hypnogram, events=events, **shown)  # type: ignore[arg-type]
+    epochs, event_notes = find_all(for_events, hypnogram, events)
+    body, body_notes = night_body(
+        staged.reading, hypnogram, events=events, overrides=overrides, draw=bool(epochs)
+    )
     return NightResult(
-        name, staged, hypnogram, correction, statistics, raised, reference, nats, *body, *of_events
+        name=name,
+        staged=staged,
+        hypnogram=hypnogram,
+        correction=correction,
+        statistics=statistics,
+        alarms=raised,
+        reference=reference,
+        surprisal=nats,
+        body=body,
+        body_notes=body_notes,
+        event_epochs=epochs,
+        event_notes=event_notes,
     )
 
 
