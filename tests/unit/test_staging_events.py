@@ -215,6 +215,15 @@ def test_a_rerun_skips_what_is_done_and_other_weights_are_other_settings(
     assert staged(nights, out) == 0  # of before there was such a setting
 
 
+def test_the_airflow_is_named_beside_somebodys_stages(
+    nights: Path, apnea: Path, tmp_path: Path
+) -> None:
+    assert staged(nights, tmp_path, apnea, channel=("Airflow=NasalP",)) == 0
+    known = json.loads((tmp_path / "whole" / "night.json").read_text("utf-8"))
+    assert known["event_epochs"]["apnea"]["channels"] == ["Airflow"]
+    assert staged(nights, tmp_path / "other", apnea, channel=("C4=C3-M2",)) == 1
+
+
 def test_a_dry_run_writes_the_column_too(nights: Path, apnea: Path, tmp_path: Path) -> None:
     assert staged(nights, tmp_path, apnea, dry_run=True) == 0
     known = json.loads((tmp_path / "whole" / "night.json").read_text("utf-8"))
