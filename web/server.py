@@ -79,13 +79,6 @@ def serve(settings: Settings, announce: Callable[[], object], *, ready: bool = F
         If the stager chosen in the settings is not on this machine, or the port cannot be had.
     """
     app = create_app(settings)
-    try:
-        app.state.page.refuse_unknown()
-        door = _door(settings)
-        announce()
-    except BaseException:  # no start, or Ctrl+C while waiting: nothing may stay behind
-        app.state.page.close()
-        raise
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -99,6 +92,13 @@ def serve(settings: Settings, announce: Callable[[], object], *, ready: bool = F
     if ready:
         config.callback_notify = _stopping(server)
         config.timeout_notify = 0
+    try:
+        app.state.page.refuse_unknown()
+        door = _door(settings)
+        announce()
+    except BaseException:  # no start, or Ctrl+C while waiting: nothing may stay behind
+        app.state.page.close()
+        raise
     server.run([door])
 
 
