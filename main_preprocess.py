@@ -66,7 +66,7 @@ class Splits:
     dataset: tuple[str, ...] = ()
     shares: tuple[str, ...] = ("train=0.8", "val=0.1", "test=0.1")  # parts and their shares
     folds: int = 0  # this many folds, every person tested once, instead of parts
-    val_share: float = 0.1  # with --folds: share of the other persons that validate
+    val_share: float = 0.1  # with --folds: share of the other persons that validate, one at least
     label: str = ""  # divide each value of this label in the same shares
     seed: int = 0  # same seed, same nights, same split
     published: str = ""  # wav2sleep, wav2sleep-census; or a folder, an address, a JSON of folds

@@ -50,8 +50,8 @@ class Config:
     vote: bool = False  # every EEG derivation votes (stagers that read one derivation)
     scoring: str = "auto"  # compare with: auto (in or beside the recording), none, file or folder
     person_letters: int = 0  # letters of a recording's name that name the person; 0 = all
-    # weights of main_probe.py --task apnea and hypopnea, by name or file: the probability of each
-    # epoch beside the stages; a night they cannot read is staged without
+    # weights of main_probe.py --task apnea or hypopnea, by name or file: how probable an event is
+    # in each epoch, beside the stages; a night they cannot read is staged without
     events: tuple[str, ...] = ()
     # signals with an alarm of severity "distrust" (an ECG without beats, a belt without breaths,
     # a lead that is off) are not shown to the stager

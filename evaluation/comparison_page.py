@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from evaluation.metrics import confusion, metrics_from
-from evaluation.page import render_page, svg_address
+from evaluation.page import epoch_place, render_page, svg_address
 from evaluation.plots import confidence, encode, matrix_figure
 from evaluation.plots.pair import differences, pair_figure
-from evaluation.report import describe, epoch_place
+from evaluation.report import describe
 from evaluation.statistics import DEFINITIONS, sleep_statistics
 from nights.atomic import write_text
 from nights.hypnogram import Hypnogram

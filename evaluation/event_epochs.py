@@ -27,7 +27,7 @@ NO_INDEX = (
 )
 # When an epoch held an event in training: the rules of `nights.events.event_labels` in words.
 RULES = {
-    "half": "one event covers 10 s of the epoch, or half of the event",
+    "half": "one event covers 10 s of the epoch, or half of the event lies in it",
     "any": "any part of an event lies in the epoch",
     "upstream": "the epoch lies between the rounded ends of an event (published rule)",
 }

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from evaluation.plots import COLOURS
+from nights.hypnogram import Hypnogram
 
 PURPOSE = "For research. This is not a medical device and no basis for a diagnosis or a treatment."
 
@@ -41,6 +42,20 @@ def number(value: float) -> str:
 def share(value: float) -> str:
     """Return a probability as a percentage, a dash when there is none."""
     return "–" if not math.isfinite(value) else f"{100 * value:.0f} %"
+
+
+def epoch_place(hypnogram: Hypnogram, epoch: int) -> dict[str, Any]:
+    """Return number (from 1, as scoring programs count) and clock time of an epoch."""
+    clock = hypnogram.clock(epoch)
+    seconds = int(hypnogram.onset_s + epoch * hypnogram.epoch_s)
+    since = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return {"number": epoch + 1, "time": f"{clock:%H:%M:%S}" if clock else since}
+
+
+def epoch_words(hypnogram: Hypnogram, epoch: int) -> str:
+    """Return number and clock time of an epoch in words."""
+    told = epoch_place(hypnogram, epoch)
+    return f"Epoch {told['number']} ({told['time']})"
 
 
 def png_address(png: bytes) -> str:

@@ -17,18 +17,12 @@ import numpy as np
 
 from evaluation.alarm import SEVERITIES, Alarm, gravest_first
 from evaluation.body import DEFINITIONS as BODY_DEFINITIONS
-from evaluation.body import EVENT_WORDS, BodyReport, examples
+from evaluation.body import BodyReport
 from evaluation.event_epochs import DEFINITIONS as EVENT_DEFINITIONS
-from evaluation.event_epochs import (
-    LIKELY,
-    NO_INDEX,
-    EventEpochs,
-    event_statistics,
-    most_probable,
-)
+from evaluation.event_epochs import NO_INDEX, EventEpochs
 from evaluation.event_epochs import RULES as EVENT_RULES
 from evaluation.healthy import SOURCES, Healthy, beside_healthy
-from evaluation.page import number, png_address, render_page, svg_address
+from evaluation.page import epoch_place, number, png_address, render_page, svg_address
 from evaluation.plots import (
     changed,
     confidence,
@@ -38,7 +32,7 @@ from evaluation.plots import (
     night_figure,
     small_png,
 )
-from evaluation.plots.events import event_epoch_figure, event_figure
+from evaluation.report_events import event_pictures, probable_events
 from evaluation.statistics import in_bed, transition_matrix
 from evaluation.surprisal import improbable_epochs
 from evaluation.traces import Trace
@@ -216,10 +210,9 @@ def render(report: NightReport) -> str:
         healthy_sources=SOURCES,
         body_definitions=BODY_DEFINITIONS,
         body_headlines=_body_headlines(report.body),
-        event_pictures=_event_pictures(report),
-        probable=_probable_events(report),
+        event_pictures=event_pictures(report.body, report.hypnogram),
+        probable=probable_events(report.event_epochs, report.body, report.hypnogram),
         no_index=NO_INDEX,
-        likely=LIKELY,
         event_definitions=EVENT_DEFINITIONS,
         event_rules=EVENT_RULES,
         agreement=_agreement(report.comparison),
@@ -363,53 +356,6 @@ def _body_headlines(body: BodyReport | None) -> dict[str, str]:
     return {words: name for name, words in BODY_HEADLINES.items() if name in known}
 
 
-def _event_pictures(report: NightReport) -> list[tuple[str, str]]:
-    """Return (caption, image) of a few apneas and hypopneas with the signals around them."""
-    body, night = report.body, report.hypnogram
-    if body is None or not body.signals:
-        return []
-    pictures = []
-    for event in examples(body.events):
-        epoch = int((event.onset_s - night.onset_s) // night.epoch_s)
-        when = epoch_place(night, epoch)
-        stage = night.names[epoch] if 0 <= epoch < night.n_epochs else "?"
-        caption = (
-            f"{EVENT_WORDS[event.type].capitalize()} of {event.duration_s:.0f} s in epoch "
-            f"{when['number']} ({when['time']}, {stage})"
-        )
-        figure = event_figure(body.signals, event, body.events, onset_s=night.onset_s)
-        pictures.append((caption, png_address(small_png(figure))))
-    return pictures
-
-
-def _probable_events(report: NightReport) -> list[dict[str, Any]]:
-    """Return what is told of each kind of event: its numbers, its epochs with signals around."""
-    return [
-        {
-            "found": found,
-            "statistics": event_statistics(found, report.hypnogram),
-            "pictures": _probable_pictures(report, found),
-        }
-        for found in report.event_epochs
-    ]
-
-
-def _probable_pictures(report: NightReport, found: EventEpochs) -> list[tuple[str, str]]:
-    """Return (caption, image) of the epochs in which an event is most probable."""
-    body, night = report.body, report.hypnogram
-    traces = (body.signals if body else ()) or found.signals
-    pictures = []
-    for epoch in most_probable(found, night):
-        caption = f"{epoch_words(night, epoch)}, {night.names[epoch]}: {found.kind} with p "
-        caption += f"{found.proba[epoch]:.2f}"
-        if found.scored is not None:
-            caption += ", scored" if found.scored[epoch] else f", no {found.kind} scored"
-        beside = body.events if body else ()
-        figure = event_epoch_figure(traces, epoch, beside, onset_s=night.onset_s)
-        pictures.append((caption, png_address(small_png(figure))))
-    return pictures
-
-
 def _explained(explanation: Explanation | None) -> list[tuple[str, str]]:
     """Return (caption, image) of what explains the stages."""
     pictures = explanation.pictures if explanation else ()
@@ -463,20 +409,6 @@ def _change_counts(report: NightReport) -> list[tuple[str, int]]:
     """Count the changes by kind, the most frequent first."""
     counts = Counter(f"{row['before']} → {row['after']}" for row in change_rows(report))
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-
-
-def epoch_place(hypnogram: Hypnogram, epoch: int) -> dict[str, Any]:
-    """Return number (from 1, as scoring programs count) and clock time of an epoch."""
-    clock = hypnogram.clock(epoch)
-    seconds = int(hypnogram.onset_s + epoch * hypnogram.epoch_s)
-    since = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    return {"number": epoch + 1, "time": f"{clock:%H:%M:%S}" if clock else since}
-
-
-def epoch_words(hypnogram: Hypnogram, epoch: int) -> str:
-    """Return number and clock time of an epoch in words."""
-    told = epoch_place(hypnogram, epoch)
-    return f"Epoch {told['number']} ({told['time']})"
 
 
 def _proba(hypnogram: Hypnogram, epoch: int, stage: int) -> float:

@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.figure import Figure
 
+from evaluation.page import epoch_words
 from evaluation.plain import plain
 from evaluation.plots import confidence, map_figure, night_map_figure, save_figure, small_png
-from evaluation.report import Explanation, NightReport, epoch_words, write_report
+from evaluation.report import Explanation, NightReport, write_report
 from evaluation.traces import Trace
 from explain.attention import frame_attention, segment_attention, signal_attention
 from explain.gradcam import explain_night

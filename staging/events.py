@@ -34,7 +34,8 @@ class EventDetector(NetworkStager):
     Its `proba` (E, 2) is that of no event and of an event in the epoch.
     """
 
-    role, tasks = "detector of events", ("apnea", "hypopnea")
+    role = "detector of events (main_probe.py --task apnea or hypopnea)"
+    tasks = ("apnea", "hypopnea")
 
     def _named_classes(self, card: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the classes the weights name."""
@@ -115,7 +116,7 @@ def read_for_events(
 def find_events(
     found: EventReading, hypnogram: Hypnogram, events: Sequence[Event] = ()
 ) -> EventEpochs | None:
-    """Run the detector; None of a night it could not read.
+    """Return what the detector says of each epoch; None for a night it could not read.
 
     Parameters
     ----------

@@ -12,9 +12,11 @@ from nights.stages import EPOCH_S
 from recordings.channels import Candidate
 from recordings.recording import Recording, RecordingError
 from recordings.scoring import read_scoring
+from recordings.targets import TARGETS
 from staging.stage import Reading, Stager
 
 HARD_LABEL_PROBA = 0.9  # weight of a label without probability; the rest is shared evenly
+_STAGED_FROM = ("eeg", "eog", "emg")  # kinds of channels; others are heart, breath, oxygen
 
 
 class PredictionStager(Stager):
@@ -47,12 +49,14 @@ class PredictionStager(Stager):
     ) -> Reading:
         """Return a reading without signals: there is nothing to choose.
 
+        Channels of heart, breath and oxygen may be named: others than the stager read them.
+
         Raises
         ------
         ValueError
-            If channels were named or a vote was asked for: predictions have neither.
+            If other channels were named or a vote was asked for: predictions have neither.
         """
-        if overrides or vote:
+        if vote or any(TARGETS[target].kind in _STAGED_FROM for target in overrides or ()):
             raise ValueError("predictions from a file have no channels to choose or to vote")
         n_epochs = int(recording.duration_s / EPOCH_S + 1e-6)
         scoring = read_scoring(self._file(recording), recording=recording)

@@ -167,17 +167,31 @@ def judge(
         recording=staged.reading.recording,
         statistics=statistics,
     )
-    if reference is not None:
-        reference = in_classes_of(hypnogram, reference)
-    nats = None
-    if language_model is not None and n_stages(language_model) == len(hypnogram.classes):
-        nats = surprisal(hypnogram, language_model, stride=SURPRISAL_STRIDE)
-    of_events = find_all(for_events, hypnogram, events)
-    shown = {"overrides": overrides, "draw": bool(of_events[0])}
-    body = night_body(staged.reading, hypnogram, events=events, **shown)  # type: ignore[arg-type]
-    return NightResult(
-        name, staged, hypnogram, correction, statistics, raised, reference, nats, *body, *of_events
+    epochs, event_notes = find_all(for_events, hypnogram, events)
+    body, body_notes = night_body(
+        staged.reading, hypnogram, events=events, overrides=overrides, draw=bool(epochs)
     )
+    return NightResult(
+        name=name,
+        staged=staged,
+        hypnogram=hypnogram,
+        correction=correction,
+        statistics=statistics,
+        alarms=raised,
+        reference=None if reference is None else in_classes_of(hypnogram, reference),
+        surprisal=_nats(hypnogram, language_model),
+        body=body,
+        body_notes=body_notes,
+        event_epochs=epochs,
+        event_notes=event_notes,
+    )
+
+
+def _nats(hypnogram: Hypnogram, language_model: Any) -> np.ndarray | None:
+    """Return the surprisal of each epoch; None without a language model of the same classes."""
+    if language_model is None or n_stages(language_model) != len(hypnogram.classes):
+        return None
+    return surprisal(hypnogram, language_model, stride=SURPRISAL_STRIDE)
 
 
 def in_classes_of(hypnogram: Hypnogram, scoring: Hypnogram) -> Hypnogram:

@@ -114,8 +114,10 @@ class NightReader:
 
     def _for_events(self, night: Recording | Night) -> tuple[EventReading, ...]:
         """Read what every detector needs."""
-        how = {"overrides": self.overrides, "drop_bad": self.drop_bad}
-        return tuple(read_for_events(detector, night, **how) for detector in self.detectors)  # type: ignore[arg-type]
+        return tuple(
+            read_for_events(detector, night, overrides=self.overrides, drop_bad=self.drop_bad)
+            for detector in self.detectors
+        )
 
 
 def named_channels(texts: Sequence[str], file: Path | None) -> dict[str, Candidate]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evaluation.event_epochs import EventEpochs, event_statistics
 from evaluation.metrics import confusion, metrics_from
+from evaluation.page import number
 from nights.hypnogram import Hypnogram
 from staging.results import NightResult
 
@@ -47,8 +48,8 @@ def _epochs_of(found: EventEpochs, hypnogram: Hypnogram) -> str:
     """Return how many epochs probably hold an event, in words that nobody takes for an AHI."""
     told = event_statistics(found, hypnogram)
     return (
-        f"{found.kind} probable in {told['epochs']:.0f} epochs of sleep, "
-        f"{told['epochs_per_h']:.1f} per hour of sleep (epochs, not events: no AHI)"
+        f"{found.kind} probable in {number(told['epochs'])} epochs of sleep, "
+        f"{number(told['epochs_per_h'])} per hour of sleep (epochs, not events: no AHI)"
     )
 
 

@@ -65,12 +65,15 @@ def _lock_mark(folder: Path) -> IO[str]:
 def _is_dead(mark: Path) -> bool:
     """Whether a mark is this user's, in a folder of this user, and no process holds it."""
     folder = mark.parent
-    if folder.is_symlink() or mark.is_symlink() or folder.stat().st_uid != os.getuid():
-        return False
     try:
+        if folder.is_symlink() or mark.is_symlink() or folder.stat().st_uid != os.getuid():
+            return False
         with mark.open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             told = json.load(file)
             return isinstance(told, dict) and told.keys() == {"pid", "started"}
-    except (OSError, ValueError):  # held by a server that lives, gone just now, or of others
+    except (
+        OSError,
+        ValueError,
+    ):  # held by a server that lives, removed by another just now, or of others
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -70,24 +71,16 @@ def create_app(settings: Settings) -> FastAPI:
 def serve(settings: Settings, announce: Callable[[], object], *, ready: bool = False) -> None:
     """Serve until stopped by hand; with `ready`, stop as soon as the first request could come.
 
-    `announce` is called when it is sure that there will be a page.
+    `announce` is called once the port is ours: a request that comes then waits for its answer.
 
     Raises
     ------
     ValueError
-        If the stager chosen in the settings is not on this machine.
+        If the stager chosen in the settings is not on this machine, or the port cannot be had.
     """
     app = create_app(settings)
-    try:
-        app.state.page.refuse_unknown()
-        announce()
-    except BaseException:  # no start, or Ctrl+C while waiting: nothing may stay behind
-        app.state.page.close()
-        raise
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         log_level="warning",
         access_log=False,  # names of recordings stay out of logs
         server_header=False,
@@ -99,7 +92,25 @@ def serve(settings: Settings, announce: Callable[[], object], *, ready: bool = F
     if ready:
         config.callback_notify = _stopping(server)
         config.timeout_notify = 0
-    server.run()
+    try:
+        app.state.page.refuse_unknown()
+        door = _door(settings)
+        announce()
+    except BaseException:  # no start, or Ctrl+C while waiting: nothing may stay behind
+        app.state.page.close()
+        raise
+    server.run([door])
+
+
+def _door(settings: Settings) -> socket.socket:
+    """Listen at the address of the settings, or say why that cannot be."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as error:
+        raise ValueError(
+            f"{settings.host}, port {settings.port}: {error.strerror}; choose another with --port"
+        ) from None
 
 
 def _stopping(server: uvicorn.Server) -> Callable[[], Awaitable[None]]:

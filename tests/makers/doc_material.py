@@ -45,7 +45,7 @@ def recording(path: Path, *, seed: int = 1, hours: float = 0.5) -> None:
 
 
 def folder_of_nights(folder: Path) -> None:
-    """Write two recordings of ten minutes."""
+    """Write two recordings of a quarter of an hour."""
     for number in (1, 2):
         recording(folder / f"P0{number}_night.edf", seed=number, hours=0.25)
 
@@ -73,22 +73,22 @@ def predictions(path: Path) -> None:
 
 def scorings(folder: Path) -> None:
     """Write scorings named like the nights of `runs/stage` and of simulated people."""
-    mine = folder.parent.name == "my"
-    if mine:
-        predictions(folder / "night.csv")
     from engine.diagnosis.questions import simulated_cases
 
-    cases = simulated_cases("simulated-insomnia", N_CASES, strength=1, seed=3 + mine)
+    folder.mkdir(parents=True)
+    seed, letter = (4, "m") if folder.parent.name == "my" else (3, "t")
+    if letter == "m":
+        predictions(folder / "night.csv")
+    cases = simulated_cases("simulated-insomnia", N_CASES, strength=1, seed=seed)
     for number, case in enumerate(cases):
         lines = "".join(f"{stage}\n" for stage in case.stages)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{'mt'[not mine]}{number:02d}.txt").write_text(lines, encoding="utf-8")
+        (folder / f"{letter}{number:02d}.txt").write_text(lines, encoding="utf-8")
 
 
 def labels(path: Path) -> None:
-    """Write who of the scored people has what."""
-    first = path.name[0]
-    rows = "".join(f"{first}{n:02d},{'case' if n % 2 else 'control'}\n" for n in range(N_CASES))
+    """Write who of the scored people (`scorings`) has what: mine.csv or theirs.csv."""
+    letter = path.name[0]
+    rows = "".join(f"{letter}{n:02d},{'case' if n % 2 else 'control'}\n" for n in range(N_CASES))
     path.write_text("night,label\n" + rows, encoding="utf-8")
 
 
@@ -235,9 +235,8 @@ def placed(cache: Path, data: Path) -> None:
     """Fill the folder of fetched weights: those at hand as published, the others as drawn."""
     from engine import weights as manifest
 
-    for name in ("lpsgm-block4", "wav2sleep", "sleepgpt-shhs-60"):
-        if name in UNTRAINED:
-            weights(cache / f"{name}.safetensors")
+    for name in ("lpsgm-block4", "wav2sleep"):
+        weights(cache / f"{name}.safetensors")
     upstream = data / "upstream_weights"
     for name, folder in PUBLISHED.items():
         if (upstream / folder).exists():
@@ -275,7 +274,7 @@ GIVEN: dict[str, Callable[[Path], object]] = {
     "dod.npz": shared_scorers,
     "ours-on-dod.npz": outputs_on_dod,
     **dict.fromkeys(("raw/HMC", "raw/MASS", "shared/raw/shhs"), raw),
-    **{f"data/{view}/Simulated": simulated_nights for view in (*STORES, "bb100")},
+    **{f"data/{view}/Simulated": simulated_nights for view in STORES},
     **{f"data/{view}/{name}": stand_in for view, names in STORES.items() for name in names},
     **{
         f"data/{view}/splits/{name}.json": split

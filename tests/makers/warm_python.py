@@ -18,8 +18,11 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-SLOW = ("torch", "pandas", "mne", "sklearn.linear_model", "matplotlib.pyplot", "scipy.signal")
-SLOW += ("yasa",)
+# What our programs import that takes long
+SLOW = (
+    *("torch", "pandas", "mne", "sklearn.linear_model", "matplotlib.pyplot", "scipy.signal"),
+    "yasa",
+)
 
 
 def serve(address: str, *, stages: bool) -> None:
@@ -56,16 +59,11 @@ def _compile() -> None:
 
 
 def _answer(connection: socket.socket) -> None:
-    """Run one command in a fork of its own and send its status; never returns."""
+    """Run one command and send its status; never returns. A crash sends none."""
     message, streams, _, _ = socket.recv_fds(connection, 1 << 20, 3)
-    asked = json.loads(message)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    child = os.fork()
-    if child == 0:
-        connection.close()
-        os._exit(_run(asked, streams))
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    with suppress(BrokenPipeError):
+    status = _run(json.loads(message), streams)
+    with suppress(BrokenPipeError):  # whoever asked has given up
         connection.sendall(str(status).encode())
     os._exit(0)
 
@@ -98,7 +96,7 @@ def _run(asked: dict, streams: list[int]) -> int:
 
 
 def ask(address: str, arguments: list[str]) -> int:
-    """Let the warm process run a command and return its status."""
+    """Let the warm process run a command and return its status, 1 after a crash."""
     if arguments[0] != "-m" and not arguments[0].endswith(".py"):
         os.execv(sys.executable, [sys.executable, *arguments])  # not one of ours
     asked = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}

@@ -20,7 +20,7 @@ NO_FILES = {
     *("manifest.jsonl", "embedding.png", "night.png", "epoch_0120.png", "maps.npz"),
     *("explain.json", "train.slurm", "preprocess.slurm", "night.edf", "night.csv"),
     *("test_best.pth", "requirements.txt", "openapi.json", "reproduced-SYSTEM-TABLE.md"),
-    *("band_power.py", "subject_details.csv", "server.json"),
+    *("band_power.py", "server.json", "subject_details.csv"),
 }
 ENDINGS = r"(?:py|sh|md|cff|txt|json|toml|npz|png|edf|csv|html|slurm|safetensors|jsonl|pt|pth)"
 

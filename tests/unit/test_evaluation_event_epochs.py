@@ -69,7 +69,7 @@ def test_the_report_says_that_epochs_are_no_index_and_whose_weights_said_so() ->
     page = page_of(found(signals=(airflow,)))
     assert "this is NOT an AHI" in page
     assert "weights w (SHA-256 0123456789ab), from Airflow" in page
-    assert "one event covers 10 s of the epoch, or half of the event" in page
+    assert "one event covers 10 s of the epoch, or half of the event lies in it" in page
     assert "75</strong> epochs per hour of sleep" in page
     assert page.count("Signals from 30 s before to 60 s after the epoch") == 2
     assert "N2: apnea with p 0.95, scored" in page

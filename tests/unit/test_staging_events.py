@@ -130,7 +130,9 @@ def test_a_stored_night_is_read_if_it_is_of_the_view(
 
 
 def test_weights_of_stages_and_two_of_one_kind_are_refused(apnea: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no detector of events: they were trained for staging"):
+    with pytest.raises(
+        ValueError, match=r"no detector of events .*: they were trained for staging"
+    ):
         load_detectors([str(weights(tmp_path, "staging", "C4"))])
     with pytest.raises(ValueError, match="several weights for apnea"):
         load_detectors([str(apnea), str(apnea)])
@@ -213,6 +215,15 @@ def test_a_rerun_skips_what_is_done_and_other_weights_are_other_settings(
         del known["settings"]["events"]
         path.write_text(json.dumps(known), encoding="utf-8")
     assert staged(nights, out) == 0  # of before there was such a setting
+
+
+def test_the_airflow_is_named_beside_somebodys_stages(
+    nights: Path, apnea: Path, tmp_path: Path
+) -> None:
+    assert staged(nights, tmp_path, apnea, channel=("Airflow=NasalP",)) == 0
+    known = json.loads((tmp_path / "whole" / "night.json").read_text("utf-8"))
+    assert known["event_epochs"]["apnea"]["channels"] == ["Airflow"]
+    assert staged(nights, tmp_path / "other", apnea, channel=("C4=C3-M2",)) == 1
 
 
 def test_a_dry_run_writes_the_column_too(nights: Path, apnea: Path, tmp_path: Path) -> None:
