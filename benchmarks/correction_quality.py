@@ -36,6 +36,7 @@ from nights.atomic import write_text
 from nights.sequences import sequences
 from preprocess.hypnograms import JUDGED_ELSEWHERE, SOURCES, read_hypnograms
 from staging import trial
+from staging.denoiser import N_MEMBERS, N_PASSES
 from staging.outputs import read_judged, together
 from staging.prior import StagePrior
 from staging.ways import NotApartError, load_apart, ways
@@ -96,8 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--denoisers", nargs="*", default=DENOISERS)
     parser.add_argument("--ways", nargs="*", default=WAYS, choices=WAYS)
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--members", type=int, default=3)
-    parser.add_argument("--passes", type=int, default=3)
+    parser.add_argument("--members", type=int, default=N_MEMBERS)
+    parser.add_argument("--passes", type=int, default=N_PASSES)
     parser.add_argument("--curve", action="store_true", help="gain over scored nights learned from")
     parser.add_argument("--figure", type=Path, default=ROOT / "figures" / CURVE_FIGURE)
     options = parser.parse_args(argv)

@@ -15,6 +15,7 @@ from engine.tasks import IGNORED
 from nights.sequences import stretches
 from nights.stages import UNSCORED
 
+NOTHING = float(np.log(0.2))  # log-probability of each stage for who says nothing
 WINDOW, MARGIN = 256, 64  # epochs read at once, and those at its edges that only give context
 
 
@@ -69,6 +70,9 @@ class JudgedSource:
         Epochs per block; a shorter stretch is padded at its end.
     batch_size, n_batches : int
         Blocks per batch, batches per pass.
+    silenced : float
+        Share of the epochs about which a stager is made to say nothing, drawn anew each time. What
+        is around must tell then: a fit to few people does not learn them by heart.
 
     Raises
     ------
@@ -77,9 +81,16 @@ class JudgedSource:
     """
 
     def __init__(
-        self, nights: Sequence[JudgedNight], *, length: int, batch_size: int, n_batches: int
+        self,
+        nights: Sequence[JudgedNight],
+        *,
+        length: int,
+        batch_size: int,
+        n_batches: int,
+        silenced: float = 0.0,
     ) -> None:
         self.length, self.batch_size, self.n_batches = length, batch_size, n_batches
+        self.silenced = silenced
         self._pieces = [
             (night.night, night.evidence[piece], night.stages[piece].astype(np.int64))
             for night in nights
@@ -104,7 +115,7 @@ class JudgedSource:
     def _batch(self, drawn: Sequence[int], generator: torch.Generator) -> JudgedBlocks:
         """Cut one block from each of the pieces `drawn`."""
         n_stagers = self._pieces[0][1].shape[1]
-        evidence = np.full((len(drawn), self.length, n_stagers, 5), np.log(0.2), np.float32)
+        evidence = np.full((len(drawn), self.length, n_stagers, 5), NOTHING, np.float32)
         stages = np.full((len(drawn), self.length), IGNORED)
         for row, piece in enumerate(drawn):
             _, said, scored = self._pieces[piece]
@@ -113,6 +124,9 @@ class JudgedSource:
             block = scored[first : first + self.length]
             evidence[row, : len(block)] = said[first : first + self.length]
             stages[row, : len(block)] = np.where(block == UNSCORED, IGNORED, block)
+        if self.silenced:
+            hushed = torch.rand(evidence.shape[:3], generator=generator) < self.silenced
+            evidence[hushed.numpy()] = NOTHING
         names = tuple(sorted({self._pieces[piece][0] for piece in drawn}))
         return JudgedBlocks(torch.from_numpy(evidence), torch.from_numpy(stages), names)
 

@@ -92,7 +92,7 @@ class Correction:
     denoiser: str = "denoiser-open"  # generic denoiser, by name or file
     n_folds: int = 5  # by person
     n_members: int = 3  # fits per fold, each with other persons to stop by
-    n_passes: int = 3  # of 30 batches, per fit
+    n_passes: int = 8  # of 20 batches, per fit
     threads: int = 1
     seed: int = 0
     device: Literal["auto", "cpu"] = "auto"  # these models are too small to gain from a GPU

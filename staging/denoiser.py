@@ -28,9 +28,10 @@ from nights.stages import UNSCORED
 from staging.noise import ArtificialStager
 
 CONFIDENCE = 0.75  # mean largest probability that every night's output is brought to
-BATCHES_PER_PASS = 20
+N_MEMBERS, N_PASSES, BATCHES_PER_PASS = 3, 8, 20  # of a fit
 GROUPS = 5  # of the people of a fit; a member does without one of them
-BLOCK, BATCH_SIZE = 64, 64  # epochs, blocks: twice the epochs a second of 16 blocks of 128
+BLOCK, BATCH_SIZE = 128, 32  # epochs, blocks
+SILENCED = 0.3  # share of the epochs a stager says nothing about while a fit learns
 AVERAGED = 0.95  # decay per step of the running average of the weights, which is what is kept
 
 
@@ -166,9 +167,9 @@ def fit(
     generic: Denoiser,
     folder: Path,
     *,
-    n_members: int = 3,
-    n_passes: int = 3,
-    lr: float = 1e-3,
+    n_members: int = N_MEMBERS,
+    n_passes: int = N_PASSES,
+    lr: float = 3e-3,
     seed: int = 0,
 ) -> Committee:
     """Teach a denoiser one stager's noise (or that of several together).
@@ -227,7 +228,13 @@ def _taught(
     """Return a copy of the generic denoiser after further training, the best of its passes."""
     n_stagers = taught[0].evidence.shape[1]
     member = copy.deepcopy(generic) if n_stagers == 1 else generic.widened(n_stagers)
-    source = JudgedSource(taught, length=BLOCK, batch_size=BATCH_SIZE, n_batches=BATCHES_PER_PASS)
+    source = JudgedSource(
+        taught,
+        length=BLOCK,
+        batch_size=BATCH_SIZE,
+        n_batches=BATCHES_PER_PASS,
+        silenced=SILENCED,
+    )
     run = RunFolder(folder)
     plan = Plan(n_passes, lr=lr, weight_decay=1e-2, ema=AVERAGED)
     train(member, DenoisingTask(), source, held_out, plan, run, seed=seed)

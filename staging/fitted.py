@@ -19,7 +19,7 @@ from models.denoiser import Denoiser
 from nights.hypnogram import Hypnogram
 from staging.choice import ABSTAINS, Stages, choose
 from staging.correct import correct_many
-from staging.denoiser import Committee, fit
+from staging.denoiser import N_MEMBERS, N_PASSES, Committee, fit
 from staging.outputs import raw_stages
 from staging.prior import StagePrior
 
@@ -69,8 +69,8 @@ def learn(
     folder: Path,
     *,
     prior: StagePrior | None = None,
-    n_members: int = 3,
-    n_passes: int = 3,
+    n_members: int = N_MEMBERS,
+    n_passes: int = N_PASSES,
     seed: int = 0,
 ) -> Fitted:
     """Fit a denoiser to a stager and decide, on people it has not seen, what to use.

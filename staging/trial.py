@@ -18,6 +18,7 @@ from evaluation.paired import paired_gain
 from nights.atomic import write_text
 from nights.stages import STAGES, UNSCORED
 from staging.correct import lock_in
+from staging.denoiser import N_MEMBERS, N_PASSES
 from staging.outputs import raw_stages, read_judged, together
 from staging.prior import StagePrior
 from staging.ways import Corrected, Way, load_apart
@@ -33,8 +34,8 @@ def evaluate_correction(
     transitions: str,
     denoiser: str,
     n_folds: int = 5,
-    n_members: int = 3,
-    n_passes: int = 3,
+    n_members: int = N_MEMBERS,
+    n_passes: int = N_PASSES,
     seed: int = 0,
     dry_run: bool = False,
 ) -> str:

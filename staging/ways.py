@@ -18,7 +18,7 @@ from engine.weights import load
 from evaluation.outputs import largest
 from models.denoiser import Denoiser
 from staging.choice import ABSTAINS, Stages, choose
-from staging.denoiser import Committee
+from staging.denoiser import N_MEMBERS, N_PASSES, Committee
 from staging.fitted import GENERIC, decoded, learn
 from staging.outputs import raw_stages
 from staging.prior import StagePrior
@@ -47,8 +47,8 @@ def ways(
     language_model: StagePrior | None = None,
     transitions: StagePrior | None = None,
     denoiser: Denoiser | None = None,
-    n_members: int = 3,
-    n_passes: int = 3,
+    n_members: int = N_MEMBERS,
+    n_passes: int = N_PASSES,
     seed: int = 0,
 ) -> dict[str, Way]:
     """Return ways of correction by name; the first is `none`.
@@ -156,8 +156,8 @@ def by_fitted(
     generic: Denoiser,
     prior: StagePrior | None = None,
     *,
-    n_members: int = 3,
-    n_passes: int = 3,
+    n_members: int = N_MEMBERS,
+    n_passes: int = N_PASSES,
     seed: int = 0,
 ) -> Way:
     """Return a way: the denoiser fitted to the stager on other people, then the language model.

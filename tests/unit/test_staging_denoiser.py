@@ -145,6 +145,20 @@ def test_blocks_never_hold_both_sides_of_a_gap(rng: np.random.Generator) -> None
             assert len(set(row[row >= 0].tolist())) == 1
 
 
+def test_a_share_of_the_epochs_is_silenced_and_the_truth_is_kept() -> None:
+    stages = np.full(400, 2, dtype=np.int8)
+    night = JudgedNight("n", "p", np.stack([hard_log_probs(stages)] * 2, axis=1), stages)
+    size = {"length": 100, "batch_size": 8, "n_batches": 2}
+    source = JudgedSource([night], **size, silenced=0.25)
+    for batch in source.draw(torch.Generator().manual_seed(0)):
+        silent = (batch.evidence == batch.evidence[..., :1]).all(dim=-1)  # (B, T, S)
+        assert 0.2 < silent.float().mean() < 0.3
+        assert (silent[..., 0] != silent[..., 1]).any()
+        assert (batch.stages == 2).all()
+    (whole, _) = JudgedSource([night], **size).draw(torch.Generator().manual_seed(0))
+    assert not (whole.evidence == whole.evidence[..., :1]).all(dim=-1).any()
+
+
 def test_training_lowers_the_loss_on_other_people(rng: np.random.Generator) -> None:
     scored = [StageNight("made", f"n{k}", f"p{k}", draw_stages(rng, 400, age=50)) for k in range(6)]
     nights = spoiled(scored, 2, rng)
