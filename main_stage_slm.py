@@ -94,7 +94,7 @@ def main(cfg: Config) -> int:
     bad = cfg.drop_bad_signals
     reader = NightReader(stager, overrides, cfg.vote, cfg.scoring, n_epochs, bad, detectors)
     settings = {key: value for key, value in asdict(cfg).items() if key in SETTINGS}
-    settings["events"] = [detector.setting for detector in detectors]
+    settings["events"] = sorted(detector.setting for detector in detectors)
     staging = StagingRun(cfg.out, stager, load_corrector(cfg, stager), settings, strict=cfg.strict)
     dump(cfg, cfg.out / "config.json")
     outcome = Outcome(cfg.out / "failed.jsonl")

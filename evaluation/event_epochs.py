@@ -105,13 +105,13 @@ def event_statistics(found: EventEpochs, hypnogram: Hypnogram) -> dict[str, floa
 
 
 def most_probable(found: EventEpochs, hypnogram: Hypnogram, n: int = DRAWN) -> list[int]:
-    """Return the `n` epochs of sleep with the highest probability, in the order of the night.
+    """Return up to `n` epochs of sleep in which an event is most probable, in order of the night.
 
-    Of neighbours one is taken, for a long event fills both.
+    None below `LIKELY`; of neighbours one is taken, for a long event fills both.
     """
-    asleep = np.flatnonzero(sleep_epochs(hypnogram) & np.isfinite(found.proba))
+    likely = np.flatnonzero(sleep_epochs(hypnogram) & (found.proba >= LIKELY))
     chosen: list[int] = []
-    for epoch in asleep[np.argsort(-found.proba[asleep], kind="stable")].tolist():
+    for epoch in likely[np.argsort(-found.proba[likely], kind="stable")].tolist():
         if len(chosen) == n:
             break
         if all(abs(epoch - other) > 1 for other in chosen):

@@ -50,6 +50,7 @@ def test_a_night_without_sleep_has_no_epochs_per_hour() -> None:
 
 def test_the_most_probable_epochs_are_of_sleep_and_no_neighbours() -> None:
     assert most_probable(found(), NIGHT, 3) == [1, 3, 10]  # 9 is a neighbour of 10, 4 of 3
+    assert most_probable(found(), NIGHT, 9) == [1, 3, 10]  # 0.49 is not probable
     assert most_probable(found(), Hypnogram(np.zeros(12, dtype=int))) == []
 
 
