@@ -32,7 +32,7 @@ N_MEMBERS, N_PASSES, BATCHES_PER_PASS = 3, 8, 20  # of a fit
 GROUPS = 5  # of the people of a fit; a member does without one of them
 BLOCK, BATCH_SIZE = 128, 32  # epochs, blocks
 SILENCED = 0.3  # share of the epochs a stager says nothing about while a fit learns
-AVERAGED = 0.95  # decay per step of the running average of the weights, which is what is kept
+AVERAGED = 0.98  # decay per step of the running average of the weights, which is what is kept
 
 
 def temperature(log_probs: np.ndarray, confidence: float = CONFIDENCE) -> float:
@@ -236,6 +236,6 @@ def _taught(
         silenced=SILENCED,
     )
     run = RunFolder(folder)
-    plan = Plan(n_passes, lr=lr, weight_decay=1e-2, ema=AVERAGED)
+    plan = Plan(n_passes, lr=lr, weight_decay=1e-2, schedule="constant", ema=AVERAGED)
     train(member, DenoisingTask(), source, held_out, plan, run, seed=seed)
     return load_weights(run.best)[0].eval()  # type: ignore[return-value]
