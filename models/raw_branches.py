@@ -40,8 +40,8 @@ class DecayNorm(nn.BatchNorm1d):
     beginning, and a network trained for less cannot be evaluated. Step n here counts at least
     10 / (n + 9), so that about the last tenth of the steps is averaged: the mean of all of them
     still holds what the filters gave when they had learned nothing (after 117 steps TinySleepNet
-    stages simulated nights at kappa 0.16 with that, 0.68 with this). Behind 10,000 steps there is no
-    difference.
+    stages simulated nights at kappa 0.16 with that, 0.68 with this). After 10,000 steps there is
+    no difference.
     """
 
     def __init__(self, width: int, decay: float, eps: float, *, frozen: bool = False) -> None:
