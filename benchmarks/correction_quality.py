@@ -6,7 +6,7 @@ Every stager's output becomes a file as anyone could bring it (`benchmarks/corre
 every way of correction learns on other people, fold by fold. Each trial begins with the first of
 `--denoisers` that nobody of its people has taught, which their cards tell; tables of transitions
 are fitted without the source that is judged. Trials that are finished are not done again. About
-three CPU minutes a trial, almost all of it in the fits; `--trials` names single ones.
+ten CPU minutes a trial, almost all of it in the fits; `--trials` names single ones.
 
     python -m benchmarks.correction_quality --curve --out runs/correction_quality
 
